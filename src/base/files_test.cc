@@ -1,0 +1,94 @@
+#include "base/files.h"
+
+#include <gtest/gtest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+namespace manako {
+namespace {
+
+namespace fs = std::filesystem;
+
+class FilesTest : public testing::Test {
+ protected:
+  FilesTest() : folder_(fs::path(testing::TempDir()) / ("files_test_" + std::to_string(getpid()))) {
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+  }
+  ~FilesTest() override { fs::remove_all(folder_); }
+  std::string Path(const std::string& name) { return (folder_ / name).string(); }
+  fs::path folder_;
+};
+
+TEST_F(FilesTest, AtomicWriteReplacesAndLeavesNothingBeside) {
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), "one").ok());
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), "two").ok());
+  EXPECT_EQ(*ReadFile(Path("a")), "two");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(FilesTest, WriterWithoutCommitLeavesNothing) {
+  { ASSERT_TRUE((*AtomicFileWriter::Create(Path("a")))->Append("x").ok()); }
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
+// A write that the system cuts short (here: the process's file size limit, as with a full disk) leaves the old file.
+TEST_F(FilesTest, FailedWriteKeepsTheOldContent) {
+  ASSERT_TRUE(WriteFileAtomically(Path("a"), "old").ok());
+  const pid_t child = fork();
+  if (child == 0) {
+    std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit limit{1000, 1000};
+    setrlimit(RLIMIT_FSIZE, &limit);
+    const bool failed = !WriteFileAtomically(Path("a"), std::string(100000, 'x')).ok();
+    _exit(failed ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+  EXPECT_EQ(*ReadFile(Path("a")), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(FilesTest, LineLogCutsATornLine) {
+  {
+    auto log = *LineLog::Open(Path("log"));
+    ASSERT_TRUE(log->Append("one").ok());
+  }
+  std::ofstream(Path("log"), std::ios::app) << "two, torn";
+  {
+    auto log = *LineLog::Open(Path("log"));
+    ASSERT_TRUE(log->Append("three").ok());
+  }
+  EXPECT_EQ(*ReadFile(Path("log")), "one\nthree\n");
+}
+
+TEST_F(FilesTest, SecondLockIsRefusedAndNamesTheHolder) {
+  auto lock = FolderLock::Take(folder_.string());
+  ASSERT_TRUE(lock.ok());
+  auto second = FolderLock::Take(folder_.string());
+  ASSERT_FALSE(second.ok());
+  EXPECT_NE(second.status().message().find(std::to_string(getpid())), absl::string_view::npos);
+  lock->reset();
+  EXPECT_TRUE(FolderLock::Take(folder_.string()).ok());
+}
+
+TEST_F(FilesTest, ErrorsNameThePath) {
+  EXPECT_EQ(ReadFile(Path("none")).status().code(), absl::StatusCode::kNotFound);
+  std::ofstream(Path("file")) << "x";
+  EXPECT_FALSE(MakeFolders(Path("file/sub")).ok());
+  EXPECT_EQ(ReadFile(Path("file"), 0).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(FilesTest, MapsAnEmptyFile) {
+  std::ofstream(Path("empty"));
+  EXPECT_EQ((*MappedFile::Open(Path("empty")))->bytes().size(), 0u);
+}
+
+}  // namespace
+}  // namespace manako

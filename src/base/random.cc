@@ -1,0 +1,132 @@
+#include "base/random.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+
+#include "base/hash.h"
+
+namespace manako {
+namespace {
+
+constexpr uint32_t kMultiplier0 = 0xD2511F53u, kMultiplier1 = 0xCD9E8D57u;
+constexpr uint32_t kWeyl0 = 0x9E3779B9u, kWeyl1 = 0xBB67AE85u;
+
+void AppendNumber(std::string& bytes, uint64_t value) {
+  for (int i = 0; i < 8; ++i) bytes.push_back(static_cast<char>(value >> (8 * i)));
+}
+
+uint64_t HashName(uint64_t seed, std::string_view purpose) {
+  std::string bytes = "manako random stream 1";
+  AppendNumber(bytes, seed);
+  AppendNumber(bytes, purpose.size());
+  bytes += purpose;
+  const Sha256Digest digest = Sha256(bytes);
+  uint64_t key;
+  std::memcpy(&key, digest.data(), sizeof key);
+  return key;
+}
+
+// The members of a family of streams are told apart without hashing: this is the finaliser of SplitMix64
+// (Steele, Lea, Flood, OOPSLA 2014), a bijection of 64 bits.
+uint64_t Mix(uint64_t x) {
+  x += 0x9E3779B97F4A7C15u;
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
+  return x ^ (x >> 31);
+}
+
+}  // namespace
+
+std::array<uint32_t, 4> Philox4x32(const std::array<uint32_t, 4>& counter,
+                                   const std::array<uint32_t, 2>& key) {
+  std::array<uint32_t, 4> c = counter;
+  std::array<uint32_t, 2> k = key;
+  for (int round = 0; round < 10; ++round) {
+    const uint64_t p0 = uint64_t{kMultiplier0} * c[0];
+    const uint64_t p1 = uint64_t{kMultiplier1} * c[2];
+    c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k[0], static_cast<uint32_t>(p1),
+         static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k[1], static_cast<uint32_t>(p0)};
+    k[0] += kWeyl0;
+    k[1] += kWeyl1;
+  }
+  return c;
+}
+
+Random::Random(uint64_t seed, std::string_view purpose, uint64_t a, uint64_t b, uint64_t c) {
+  uint64_t key = HashName(seed, purpose);
+  key = Mix(key ^ Mix(a));
+  key = Mix(key ^ Mix(b + 0x1000000000000000u));
+  key = Mix(key ^ Mix(c + 0x2000000000000000u));
+  key_ = {static_cast<uint32_t>(key), static_cast<uint32_t>(key >> 32)};
+}
+
+Random::result_type Random::operator()() {
+  if (used_ == 4) {
+    block_ = Philox4x32(counter_, key_);
+    for (auto& word : counter_) {
+      if (++word != 0) break;
+    }
+    used_ = 0;
+  }
+  return block_[used_++];
+}
+
+uint64_t Random::Next64() {
+  const uint64_t low = (*this)();
+  return low | (uint64_t{(*this)()} << 32);
+}
+
+double Random::Uniform() { return static_cast<double>(Next64() >> 11) * 0x1p-53; }
+
+uint64_t Random::Below(uint64_t n) {
+  unsigned __int128 product = static_cast<unsigned __int128>(Next64()) * n;
+  if (static_cast<uint64_t>(product) < n) {
+    const uint64_t threshold = (0 - n) % n;
+    while (static_cast<uint64_t>(product) < threshold) {
+      product = static_cast<unsigned __int128>(Next64()) * n;
+    }
+  }
+  return static_cast<uint64_t>(product >> 64);
+}
+
+double Random::Normal() {
+  if (has_spare_normal_) {
+    has_spare_normal_ = false;
+    return spare_normal_;
+  }
+  const double radius = std::sqrt(-2 * std::log(1 - Uniform()));
+  const double angle = 2 * M_PI * Uniform();
+  spare_normal_ = radius * std::sin(angle);
+  has_spare_normal_ = true;
+  return radius * std::cos(angle);
+}
+
+double Random::Gamma(double shape) {
+  if (shape < 1) return Gamma(shape + 1) * std::pow(1 - Uniform(), 1 / shape);
+  const double d = shape - 1.0 / 3, c = 1 / std::sqrt(9 * d);
+  while (true) {
+    const double x = Normal();
+    const double v = std::pow(1 + c * x, 3);
+    if (v <= 0) continue;
+    if (std::log(1 - Uniform()) < 0.5 * x * x + d - d * v + d * std::log(v)) return d * v;
+  }
+}
+
+std::vector<double> Random::Dirichlet(double alpha, int n) {
+  std::vector<double> shares(n);
+  double sum = 0;
+  for (double& share : shares) sum += share = Gamma(alpha);
+  // A tiny alpha can underflow every draw; all mass then goes to one category, which is the distribution's limit.
+  if (!(sum > 0)) {
+    shares[Below(n)] = sum = 1;
+  }
+  for (double& share : shares) share /= sum;
+  return shares;
+}
+
+uint64_t DeriveSeed(uint64_t seed, std::string_view purpose, uint64_t index) {
+  return Mix(HashName(seed, purpose) ^ Mix(index));
+}
+
+}  // namespace manako
