@@ -1,0 +1,49 @@
+#include "core/parameter_set.h"
+
+#include <cmath>
+#include <cstring>
+#include <new>
+
+#include "base/hash.h"
+#include "base/status_macros.h"
+
+namespace manako {
+
+FlatArray::FlatArray(int64_t size) : size_(size) {
+  if (size == 0) return;
+  const size_t bytes = (static_cast<size_t>(size) * sizeof(float) + 63) / 64 * 64;
+  data_.reset(static_cast<float*>(std::aligned_alloc(64, bytes)));
+  if (data_ == nullptr) throw std::bad_alloc();
+  std::memset(data_.get(), 0, bytes);
+}
+
+FlatArray FlatArray::Clone() const {
+  FlatArray copy(size_);
+  if (size_ > 0) std::memcpy(copy.data(), data(), static_cast<size_t>(size_) * sizeof(float));
+  return copy;
+}
+
+ParameterSet ParameterSet::Zero(std::shared_ptr<const ModelSpec> spec) {
+  FlatArray values(spec->size());
+  return {std::move(spec), std::move(values)};
+}
+
+std::string ParameterSet::Digest() const {
+  Sha256Hasher hasher;
+  hasher.Add(spec->hash());
+  hasher.Add(values.data(), static_cast<size_t>(values.size()) * sizeof(float));
+  return ToHex(hasher.Finish());
+}
+
+absl::Status ParameterSet::CheckFinite() const {
+  for (const TensorSpec& tensor : spec->tensors()) {
+    for (const float value : Tensor(tensor)) {
+      if (!std::isfinite(value)) {
+        return InvalidArgument("tensor {} holds {}, which is no finite number", tensor.name, value);
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace manako
