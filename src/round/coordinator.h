@@ -1,0 +1,60 @@
+// The server's brain: what every site is asked to do next, and when a round is complete.
+#ifndef MANAKO_ROUND_COORDINATOR_H_
+#define MANAKO_ROUND_COORDINATOR_H_
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "core/learner.h"
+#include "round/aggregation.h"
+#include "round/strategy.h"
+
+namespace manako {
+
+// The only owner of round state. Not thread-safe: its caller holds a lock or is one thread.
+class Coordinator {
+ public:
+  struct Options {
+    std::vector<std::string> sites;
+    int rounds = 0;
+    int threads = 1;  // for averaging
+  };
+  Coordinator(Options options, std::unique_ptr<Strategy> strategy, ParameterSet initial);
+
+  // A TrainTask (the same one again, if the site lost it), Wait when the site has answered and others have not, Finished
+  // behind the last round. NotFound for an unknown site.
+  absl::StatusOr<Task> NextTask(const std::string& site);
+  // A site's answer to round `round`. FailedPrecondition for another round; else as ClearAggregation::Receive.
+  absl::Status Submit(const std::string& site, int round, Update update);
+  // Completes the round when its cohort has answered: averages, makes the next global model. True when it did.
+  absl::StatusOr<bool> Tick();
+  // Ends the run before its last round.
+  void Stop() { round_ = options_.rounds + 1; }
+
+  int round() const { return round_; }  // the open round, from 1; rounds + 1 behind the last
+  int completed() const { return round_ - 1; }
+  bool finished() const { return round_ > options_.rounds; }
+  const GlobalState& global() const { return global_; }
+  std::shared_ptr<const ParameterSet> model() const { return model_; }
+
+  // Continues behind `completed` rounds with the state that was saved there.
+  absl::Status Restore(int completed, GlobalState global);
+
+ private:
+  void OpenRound();
+
+  Options options_;
+  std::unique_ptr<Strategy> strategy_;
+  GlobalState global_;
+  std::shared_ptr<const ParameterSet> model_;  // global_.model as the sites read it
+  ClearAggregation aggregation_;
+  std::set<std::string> cohort_;
+  int round_ = 1;
+};
+
+}  // namespace manako
+
+#endif  // MANAKO_ROUND_COORDINATOR_H_
