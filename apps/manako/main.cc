@@ -1,0 +1,71 @@
+// manako: one program for the study, and later for the server and the sites.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <string>
+
+#include "apps/manako/commands.h"
+#include "base/status_macros.h"
+
+namespace manako {
+
+int ReportError(const absl::Status& status) {
+  std::string text(MessageOf(status));
+  for (char& c : text) {
+    if (c == '\n' || c == '\r') c = ' ';
+  }
+  fmt::print(stderr, "manako: {}\n", text);
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kPermissionDenied: return kBadInput;
+    default: return kFailed;
+  }
+}
+
+namespace {
+
+int Main(int argc, char** argv) {
+  CLI::App app{"Manako: train one diagnostic image model together while no image leaves a hospital.", "manako"};
+  app.set_version_flag("--version", fmt::format("manako {}", kVersion));
+  app.require_subcommand(1);
+  app.get_formatter()->column_width(34);
+  app.footer(
+      "Examples:\n"
+      "  manako phantom --out images/ --per-class 300\n"
+      "  manako study images/ --sites 3 --out runs/first\n"
+      "  manako report runs/first\n"
+      "Each command explains itself: manako study --help\n"
+      "Exit codes: 0 done, 1 failed on the way, 2 bad input, 130 stopped by Ctrl-C");
+  int exit_code = kDone;
+  AddStudyCommand(app, &exit_code);
+  AddPhantomCommand(app, &exit_code);
+  AddReportCommand(app, &exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    fmt::print(stderr, "manako: {} (try `manako{} --help`)\n", error.what(),
+               argc > 1 && argv[1][0] != '-' ? std::string(" ") + argv[1] : "");
+    return kBadInput;
+  }
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace manako
+
+int main(int argc, char** argv) {
+  try {
+    return manako::Main(argc, argv);
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "manako: out of memory: use a smaller --batch or --image-size\n");
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "manako: {}\n", error.what());
+  }
+  return manako::kFailed;
+}

@@ -1,0 +1,85 @@
+#include "learn/networks.h"
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+#include "base/status_macros.h"
+#include "learn/batch.h"
+#include "learn/model.h"
+
+namespace manako {
+
+struct NetworkPool::Impl {
+  NetworkOptions options;
+  std::mutex mutex;
+  std::vector<std::unique_ptr<Network>> idle;
+  std::shared_ptr<const ModelSpec> spec;
+};
+
+NetworkPool::NetworkPool(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+NetworkPool::~NetworkPool() = default;
+
+absl::StatusOr<std::shared_ptr<NetworkPool>> NetworkPool::Create(const NetworkOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->options = options;
+  MANAKO_ASSIGN_OR_RETURN(auto network, Network::Create(options));
+  impl->spec = network->spec();
+  impl->idle.push_back(std::move(network));
+  return std::shared_ptr<NetworkPool>(new NetworkPool(std::move(impl)));
+}
+
+const std::shared_ptr<const ModelSpec>& NetworkPool::spec() const { return impl_->spec; }
+
+const std::string& NetworkPool::architecture() const { return impl_->options.architecture; }
+
+NetworkPool::Handle::Handle(NetworkPool* pool, std::unique_ptr<Network> network)
+    : pool_(pool), network_(std::move(network)) {}
+
+NetworkPool::Handle::Handle(Handle&&) noexcept = default;
+
+NetworkPool::Handle::~Handle() {
+  if (network_ == nullptr) return;
+  std::lock_guard lock(pool_->impl_->mutex);
+  pool_->impl_->idle.push_back(std::move(network_));
+}
+
+absl::StatusOr<NetworkPool::Handle> NetworkPool::Borrow() {
+  {
+    std::lock_guard lock(impl_->mutex);
+    if (!impl_->idle.empty()) {
+      auto network = std::move(impl_->idle.back());
+      impl_->idle.pop_back();
+      return Handle(this, std::move(network));
+    }
+  }
+  MANAKO_ASSIGN_OR_RETURN(auto network, Network::Create(impl_->options));
+  return Handle(this, std::move(network));
+}
+
+absl::StatusOr<ParameterSet> NetworkPool::InitialParameters(uint64_t seed, const std::string& init_file,
+                                                            std::string* note) {
+  MANAKO_ASSIGN_OR_RETURN(Handle network, Borrow());
+  network->Initialise(seed);
+  if (!init_file.empty()) MANAKO_RETURN_IF_ERROR(network->Load(init_file, note));
+  return ParameterSet{spec(), network->values().Clone()};
+}
+
+absl::Status ExportModel(NetworkPool* pool, const ParameterSet& model, const ExportOptions& options) {
+  MANAKO_RETURN_IF_ERROR(pool->spec()->CheckSame(*model.spec));
+  MANAKO_ASSIGN_OR_RETURN(NetworkPool::Handle network, pool->Borrow());
+  std::ranges::copy(model.values.values(), network->values().data());
+  ModelCard card;
+  card.architecture = pool->architecture();
+  card.classes = options.classes;
+  card.image_size = options.image_size;
+  card.crop = options.crop;
+  const Normalisation normalisation;
+  card.mean.assign(normalisation.mean.begin(), normalisation.mean.end());
+  card.std.assign(normalisation.std.begin(), normalisation.std.end());
+  card.origin = options.origin;
+  card.digest = model.Digest();
+  return SaveModel(*network, card, options.path);
+}
+
+}  // namespace manako

@@ -1,0 +1,61 @@
+// The learner that everything uses: libtorch behind core's interface.
+#ifndef MANAKO_LEARN_TORCH_LEARNER_H_
+#define MANAKO_LEARN_TORCH_LEARNER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/image_store.h"
+#include "core/learner.h"
+#include "core/run_config.h"
+#include "learn/batch.h"
+#include "learn/networks.h"
+
+namespace manako {
+
+// libtorch's settings for the whole process: call once, before anything else of this module. `threads` is what one
+// training or evaluation uses; how many of them run at once is the caller's choice. With 1, results do not depend on it.
+// Freed memory stays in the process, for the next step to use: fresh pages cost a fifth of a step.
+void PrepareLibtorch(int threads);
+
+// float32 or bfloat16: resolves "auto" to what this processor does fast. Says why in `reason` when it is not null.
+std::string ResolvePrecision(const std::string& precision, const std::string& device, std::string* reason);
+
+// InvalidArgument when the device is "cuda" and this libtorch or machine has none.
+absl::Status CheckDevice(const std::string& device);
+
+class TorchLearner : public Learner {
+ public:
+  struct Options {
+    TrainConfig train;               // precision resolved
+    int rounds = 0;                  // of the run, for the schedule
+    bool keep_optimiser = true;      // false: the optimiser's state is forgotten before every round
+    int batches_per_epoch = 0;       // 0: as many as train.batch makes
+    std::vector<double> class_weights;  // of the loss, one for each class; empty: all 1
+    uint64_t seed = 0;               // of this site in this run
+    Normalisation normalisation;
+    int ahead = 2;                   // batches prepared ahead
+  };
+  // The pool must outlive the learner.
+  TorchLearner(Options options, int classes, Examples train, Examples validation, Examples test, NetworkPool* pool);
+  ~TorchLearner() override;
+
+  absl::StatusOr<Update> Train(const TrainTask& task) override;
+  absl::StatusOr<Predictions> Evaluate(const ParameterSet& model, ExampleSet set) override;
+  LearnerState SaveState() const override;
+  absl::Status RestoreState(LearnerState state) override;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Predictions of a model for any examples, in batches of `batch`.
+absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model, const Examples& examples, int classes,
+                                    int batch, const std::string& precision, const std::string& device,
+                                    const Normalisation& normalisation);
+
+}  // namespace manako
+
+#endif  // MANAKO_LEARN_TORCH_LEARNER_H_

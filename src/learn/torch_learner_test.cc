@@ -1,0 +1,146 @@
+#include "learn/torch_learner.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <thread>
+
+#include "learn/testing.h"
+
+namespace manako {
+namespace {
+
+using testing::HasSubstr;
+
+class TorchLearnerTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { PrepareLibtorch(1); }
+
+  TorchLearnerTest() : store_(96, 32, 1) {
+    pool_ = *NetworkPool::Create({"cnn3", 2, 0.5});
+    options_.train.batch = 8;
+    options_.train.learning_rate = 0.05;
+    options_.train.precision = "float32";
+    options_.train.augmentation.flip_horizontal = false;  // left and right are the classes
+    options_.rounds = 8;
+    options_.seed = 5;
+  }
+  std::unique_ptr<TorchLearner> Make() {
+    return std::make_unique<TorchLearner>(options_, 2, store_.Range(0, 64), store_.Range(64, 80), store_.Range(64, 96), pool_.get());
+  }
+  // Trains rounds first..last from `model`, feeding each result into the next.
+  ParameterSet Rounds(TorchLearner& learner, ParameterSet model, int first, int last) {
+    for (int round = first; round <= last; ++round) {
+      auto update = learner.Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
+      EXPECT_TRUE(update.ok()) << update.status();
+      loss_ = update->metrics["train_loss"];
+      model = std::move(update->model);
+    }
+    return model;
+  }
+  ParameterSet Initial() { return *pool_->InitialParameters(3, "", nullptr); }
+
+  SquaresStore store_;
+  std::shared_ptr<NetworkPool> pool_;
+  TorchLearner::Options options_;
+  double loss_ = 0;
+};
+
+double Accuracy(const Predictions& p) {
+  int right = 0;
+  for (size_t i = 0; i < p.labels.size(); ++i) right += (p.probabilities[2 * i + 1] > 0.5f) == (p.labels[i] == 1);
+  return static_cast<double>(right) / static_cast<double>(p.labels.size());
+}
+
+TEST_F(TorchLearnerTest, LearnsWhatCanBeLearnt) {
+  for (const char* optimiser : {"sgd", "adam"}) {
+    options_.train.optimiser = optimiser;
+    options_.train.learning_rate = optimiser == std::string("sgd") ? 0.05 : 0.002;
+    auto learner = Make();
+    const ParameterSet model = Rounds(*learner, Initial(), 1, 8);
+    const auto predictions = *learner->Evaluate(model, ExampleSet::kTest);
+    EXPECT_EQ(predictions.labels.size(), 32u);
+    EXPECT_GT(Accuracy(predictions), 0.9) << optimiser;
+  }
+}
+
+TEST_F(TorchLearnerTest, Bfloat16LearnsToo) {
+  options_.train.precision = "bfloat16";
+  auto learner = Make();
+  EXPECT_GT(Accuracy(*learner->Evaluate(Rounds(*learner, Initial(), 1, 8), ExampleSet::kTest)), 0.9);
+}
+
+// With dropout and augmentation: nothing but the options reaches the bits, whatever else trains at the same time.
+TEST_F(TorchLearnerTest, SameBitsAloneAndAmongOthers) {
+  const std::string alone = Rounds(*Make(), Initial(), 1, 2).Digest();
+  std::vector<std::string> digests(3);
+  std::vector<std::thread> threads;
+  for (auto& digest : digests) {
+    threads.emplace_back([&] {
+      auto learner = Make();
+      ParameterSet model = Initial();
+      for (int round = 1; round <= 2; ++round) {
+        auto update = learner->Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
+        model = std::move(update->model);
+      }
+      digest = model.Digest();
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  EXPECT_THAT(digests, testing::Each(alone));
+  options_.seed = 6;
+  EXPECT_NE(Rounds(*Make(), Initial(), 1, 2).Digest(), alone);
+}
+
+TEST_F(TorchLearnerTest, SavedStateContinuesToTheBit) {
+  auto whole = Make();
+  const std::string expected = Rounds(*whole, Initial(), 1, 4).Digest();
+  auto first = Make();
+  ParameterSet model = Rounds(*first, Initial(), 1, 2);
+  auto second = Make();
+  ASSERT_TRUE(second->RestoreState(first->SaveState()).ok());
+  EXPECT_EQ(Rounds(*second, model.Clone(), 3, 4).Digest(), expected);
+  EXPECT_NE(Rounds(*Make(), std::move(model), 3, 4).Digest(), expected) << "momentum must matter";
+}
+
+TEST_F(TorchLearnerTest, ExplodingTrainingIsAnError) {
+  options_.train.learning_rate = 1e6;
+  options_.train.warmup_share = 0;
+  auto learner = Make();
+  ParameterSet model = Initial();
+  absl::Status status;
+  for (int round = 1; round <= 8 && status.ok(); ++round) {
+    auto update = learner->Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
+    status = update.status();
+    if (update.ok()) model = std::move(update->model);
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("train.learning_rate"));
+}
+
+TEST_F(TorchLearnerTest, LocalStepsBoundARound) {
+  options_.train.local_steps = 3;
+  const auto update = Make()->Train({1, std::make_shared<ParameterSet>(Initial()), nullptr});
+  EXPECT_EQ(update->visits, 24);
+  EXPECT_EQ(update->images, 64);
+}
+
+TEST_F(TorchLearnerTest, AnotherModelIsRefused) {
+  const auto other = std::make_shared<ModelSpec>(*ModelSpec::Create({{"v", {2}, TensorKind::kParameter}}));
+  EXPECT_FALSE(Make()->Train({1, std::make_shared<ParameterSet>(ParameterSet::Zero(other)), nullptr}).ok());
+}
+
+TEST_F(TorchLearnerTest, ProbabilitiesSumToOneAndLossIsTheirs) {
+  auto learner = Make();
+  const auto p = *learner->Evaluate(Initial(), ExampleSet::kValidation);
+  double loss = 0;
+  for (size_t i = 0; i < p.labels.size(); ++i) {
+    EXPECT_NEAR(p.probabilities[2 * i] + p.probabilities[2 * i + 1], 1, 1e-6);
+    loss -= std::log(p.probabilities[2 * i + static_cast<size_t>(p.labels[i])]);
+  }
+  EXPECT_NEAR(p.loss, loss / static_cast<double>(p.labels.size()), 1e-5);
+}
+
+}  // namespace
+}  // namespace manako

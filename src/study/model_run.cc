@@ -1,0 +1,285 @@
+#include "study/model_run.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <utility>
+
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "study/round_metrics.h"
+
+namespace manako {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// A site's batches in an epoch. With federation.site_batch = share the batch is divided among the sites: every site makes
+// as many steps as a pooled training would, so that a round is as many steps of the same total batch.
+int BatchesPerEpoch(const RunConfig& config, size_t total_images, size_t site_images, size_t sites) {
+  if (sites == 1 || config.federation.site_batch != "share") return 0;
+  const auto batch = static_cast<size_t>(config.train.batch);
+  const size_t steps = (total_images + batch - 1) / batch;
+  return static_cast<int>(std::clamp<size_t>(steps, 1, std::max<size_t>(1, site_images / 2)));
+}
+
+std::vector<double> ClassWeights(const std::vector<SiteData>& sites, int classes) {
+  std::vector<double> counts(static_cast<size_t>(classes), 0.0);
+  double total = 0, present = 0;
+  for (const SiteData& site : sites) {
+    for (const int label : site.train.labels) ++counts[static_cast<size_t>(label)];
+  }
+  for (const double count : counts) {
+    total += count;
+    present += count > 0 ? 1 : 0;
+  }
+  for (double& count : counts) count = count > 0 ? total / (present * count) : 1;
+  return counts;
+}
+
+
+json NumberOrNull(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
+double NumberOrNan(const json& value) { return value.is_number() ? value.get<double>() : NAN; }
+
+}  // namespace
+
+ModelRun::ModelRun(Options options, Deps deps) : options_(std::move(options)), deps_(deps) {}
+
+ModelRun::~ModelRun() = default;
+
+void ModelRun::MakeLearners() {
+  size_t total = 0;
+  for (const SiteData& site : options_.sites) total += site.train.size();
+  TorchLearner::Options common;
+  common.train = options_.config.train;
+  common.rounds = options_.config.federation.rounds;
+  common.keep_optimiser = options_.config.federation.keep_optimiser;
+  if (options_.config.train.class_balanced) common.class_weights = ClassWeights(options_.sites, options_.classes);
+  for (size_t i = 0; i < options_.sites.size(); ++i) {
+    const SiteData& site = options_.sites[i];
+    TorchLearner::Options own = common;
+    own.batches_per_epoch = BatchesPerEpoch(options_.config, total, site.train.size(), options_.sites.size());
+    own.seed = DeriveSeed(options_.seed, "site", i);
+    learners_.push_back(std::make_unique<TorchLearner>(
+        own, options_.classes, site.train, i == 0 ? options_.validation : Examples{}, i == 0 ? options_.test : Examples{},
+        deps_.pool));
+  }
+}
+
+void ModelRun::Start() {
+  if (Result().ok()) return;  // finished before an interruption
+  auto strategy = MakeStrategy(options_.config.federation);
+  if (!strategy.ok()) return Fail(strategy.status());
+  Coordinator::Options options;
+  for (const SiteData& site : options_.sites) options.sites.push_back(site.name);
+  options.rounds = options_.config.federation.rounds;
+  auto initial = deps_.pool->InitialParameters(options_.initial_seed, options_.config.model.init, nullptr);
+  if (!initial.ok()) return Fail(initial.status());
+  coordinator_ = std::make_unique<Coordinator>(options, *std::move(strategy), *std::move(initial));
+  MakeLearners();
+  last_save_ = Clock::now();
+  auto saved = LoadCheckpoint(options_.state_path);
+  if (saved.ok()) {
+    if (absl::Status status = Restore(*saved); !status.ok()) return Fail(status);
+  } else {
+    if (saved.status().code() == absl::StatusCode::kDataLoss) {
+      deps_.journal->Write({{"event", "warning"},
+                            {"en", fmt::format("A checkpoint was damaged; {} was trained again from its start.", options_.key.arm)},
+                            {"ja", fmt::format("チェックポイントが破損していたため、{} を最初から学習し直しました。", options_.key.arm)}});
+    }
+    RoundRecord record;
+    record.key = options_.key;
+    record.rounds = options.rounds;
+    round_began_ = Clock::now();
+    if (absl::Status status = JudgeRound(record); !status.ok()) return Fail(status);
+  }
+  OpenRound();
+}
+
+absl::Status ModelRun::Restore(const Checkpoint& checkpoint) {
+  const json& values = checkpoint.values;
+  const auto take = [&](const std::string& name, FlatArray* out) -> absl::Status {
+    const FlatArray* array = checkpoint.Find(name);
+    if (array == nullptr) return DataLoss("{} lacks {}", options_.state_path, name);
+    *out = array->Clone();
+    return absl::OkStatus();
+  };
+  GlobalState global;
+  global.model.spec = best_.spec = deps_.pool->spec();
+  MANAKO_RETURN_IF_ERROR(take("model", &global.model.values));
+  MANAKO_RETURN_IF_ERROR(take("best", &best_.values));
+  for (const NamedArray& array : checkpoint.arrays) {
+    if (array.name.starts_with("kept/")) global.kept.push_back({array.name.substr(5), array.values.Clone()});
+  }
+  for (size_t i = 0; i < learners_.size(); ++i) {
+    LearnerState state;
+    state.steps = values.at("steps").at(i).get<int64_t>();
+    const std::string prefix = fmt::format("site{}/", i);
+    for (const NamedArray& array : checkpoint.arrays) {
+      if (array.name.starts_with(prefix)) state.arrays.push_back({array.name.substr(prefix.size()), array.values.Clone()});
+    }
+    MANAKO_RETURN_IF_ERROR(learners_[i]->RestoreState(std::move(state)));
+  }
+  best_auc_ = NumberOrNan(values.at("best_auc"));
+  best_loss_ = NumberOrNan(values.at("best_loss"));
+  best_round_ = values.at("best_round").get<int>();
+  since_best_ = values.at("since_best").get<int>();
+  seconds_ = values.at("seconds").get<double>();
+  return coordinator_->Restore(values.at("completed").get<int>(), std::move(global));
+}
+
+absl::Status ModelRun::SaveState() {
+  Checkpoint checkpoint;
+  checkpoint.values = {{"completed", coordinator_->completed()}, {"best_auc", NumberOrNull(best_auc_)},
+                       {"best_loss", NumberOrNull(best_loss_)},  {"best_round", best_round_},
+                       {"since_best", since_best_},              {"seconds", seconds_},
+                       {"steps", json::array()}};
+  const GlobalState& global = coordinator_->global();
+  checkpoint.arrays.push_back({"model", global.model.values.Clone()});
+  checkpoint.arrays.push_back({"best", best_.values.Clone()});
+  for (const NamedArray& array : global.kept) checkpoint.arrays.push_back({"kept/" + array.name, array.values.Clone()});
+  for (size_t i = 0; i < learners_.size(); ++i) {
+    LearnerState state = learners_[i]->SaveState();
+    checkpoint.values["steps"].push_back(state.steps);
+    for (NamedArray& array : state.arrays) {
+      checkpoint.arrays.push_back({fmt::format("site{}/{}", i, array.name), std::move(array.values)});
+    }
+  }
+  last_save_ = Clock::now();
+  return SaveCheckpoint(checkpoint, options_.state_path);
+}
+
+void ModelRun::OpenRound() {
+  if (coordinator_->finished()) return Finish("");
+  answered_ = 0;
+  loss_sum_ = 0;
+  visits_ = 0;
+  round_began_ = Clock::now();
+  for (size_t i = 0; i < options_.sites.size(); ++i) {
+    deps_.scheduler->AddJob(chain_, [this, i] { TrainSite(i); });
+  }
+}
+
+void ModelRun::TrainSite(size_t site) {
+  const std::string& name = options_.sites[site].name;
+  absl::StatusOr<Task> task = absl::UnknownError("");
+  {
+    std::lock_guard lock(mutex_);
+    task = coordinator_->NextTask(name);
+  }
+  bool last = false;
+  const TrainTask* train = task.ok() ? std::get_if<TrainTask>(&*task) : nullptr;
+  absl::StatusOr<Update> update = train != nullptr ? learners_[site]->Train(*train) : absl::StatusOr<Update>(Update{});
+  {
+    std::lock_guard lock(mutex_);
+    absl::Status status = task.ok() ? update.status() : task.status();
+    if (train != nullptr && status.ok()) {
+      loss_sum_ += update->metrics["train_loss"] * static_cast<double>(update->visits);
+      visits_ += update->visits;
+      status = coordinator_->Submit(name, train->round, *std::move(update));
+    }
+    if (!status.ok()) {
+      if (status.code() != absl::StatusCode::kOutOfRange && status_.ok()) status_ = Annotate(status, name);
+      if (training_error_.empty()) training_error_ = fmt::format("{}: {}", name, MessageOf(status));
+    }
+    last = ++answered_ == options_.sites.size();
+  }
+  if (last) CloseRound();
+}
+
+void ModelRun::CloseRound() {
+  const int round = coordinator_->round();
+  if (!status_.ok()) return Fail(status_);
+  if (!training_error_.empty()) {
+    deps_.journal->Write({{"event", "model_stopped"}, {"repeat", options_.key.repeat}, {"fold", options_.key.fold},
+                          {"arm", options_.key.arm}, {"site", options_.key.site}, {"round", round}, {"why", training_error_}});
+    return Finish(training_error_);
+  }
+  if (auto done = coordinator_->Tick(); !done.ok()) return Fail(done.status());
+  RoundRecord record;
+  record.key = options_.key;
+  record.round = round;
+  record.rounds = options_.config.federation.rounds;
+  record.train_loss = loss_sum_ / static_cast<double>(std::max<int64_t>(1, visits_));
+  record.visits = visits_;
+  if (absl::Status status = JudgeRound(record); !status.ok()) return Fail(status);
+  seconds_ += SecondsSince(round_began_);
+  if (options_.config.federation.patience > 0 && since_best_ >= options_.config.federation.patience) coordinator_->Stop();
+  if (!coordinator_->finished() && SecondsSince(last_save_) >= options_.checkpoint_seconds) {
+    if (absl::Status status = SaveState(); !status.ok()) return Fail(status);
+  }
+  OpenRound();
+}
+
+absl::Status ModelRun::JudgeRound(RoundRecord record) {
+  const ParameterSet& model = *coordinator_->model();
+  MANAKO_ASSIGN_OR_RETURN(Predictions validation, learners_[0]->Evaluate(model, ExampleSet::kValidation));
+  MANAKO_ASSIGN_OR_RETURN(Predictions test, learners_[0]->Evaluate(model, ExampleSet::kTest));
+  const double auc = RoundAuc(validation, options_.positive);
+  if (!validation.images.empty()) {
+    record.validation_auc = auc;
+    record.validation_loss = validation.loss;
+  }
+  record.test_auc = RoundAuc(test, options_.positive);
+  record.seconds = SecondsSince(round_began_);
+  deps_.journal->WriteRound(record);
+  MANAKO_RETURN_IF_ERROR(deps_.journal->status());
+
+  // The best round is chosen by validation AUC, then by validation loss; the test set has no say. Round 0 stands only
+  // until the first trained model.
+  const bool by_validation = options_.config.federation.select == "best" && !validation.images.empty();
+  const bool better = best_round_ <= 0 || !by_validation || !(auc <= best_auc_) ||
+                      (auc == best_auc_ && validation.loss < best_loss_);
+  since_best_ = better ? 0 : since_best_ + 1;
+  if (better) {
+    best_auc_ = auc;
+    best_loss_ = validation.loss;
+    best_round_ = record.round;
+    best_ = model.Clone();
+  }
+  return absl::OkStatus();
+}
+
+void ModelRun::Finish(const std::string& stopped) {
+  ModelResult result;
+  result.best_round = best_round_;
+  result.stopped = stopped;
+  for (const ExampleSet set : {ExampleSet::kValidation, ExampleSet::kTest}) {
+    auto predictions = learners_[0]->Evaluate(best_, set);
+    if (!predictions.ok()) return Fail(predictions.status());
+    (set == ExampleSet::kTest ? result.test : result.validation) = *std::move(predictions);
+  }
+  result.model = std::move(best_);
+  deps_.journal->Write({{"event", "model_finished"},
+                        {"repeat", options_.key.repeat},
+                        {"fold", options_.key.fold},
+                        {"arm", options_.key.arm},
+                        {"site", options_.key.site},
+                        {"best_round", best_round_},
+                        {"seconds", seconds_}});
+  if (absl::Status status = SaveCheckpoint(ResultCheckpoint(result), options_.state_path + ".done"); !status.ok()) {
+    return Fail(status);
+  }
+  std::error_code ignored;
+  std::filesystem::remove(options_.state_path, ignored);
+  learners_.clear();
+  coordinator_.reset();
+}
+
+absl::StatusOr<ModelResult> ModelRun::Result() const {
+  MANAKO_ASSIGN_OR_RETURN(const Checkpoint done, LoadCheckpoint(options_.state_path + ".done"));
+  ModelResult result;
+  MANAKO_RETURN_IF_ERROR(RestoreResult(done, options_, deps_.pool->spec(), &result));
+  return result;
+}
+
+void ModelRun::Fail(const absl::Status& status) {
+  if (status_.ok()) status_ = status;
+}
+
+}  // namespace manako

@@ -1,0 +1,102 @@
+// One model's training from its first round to its predictions: a federation of one site (pooled, alone) or of several.
+#ifndef MANAKO_STUDY_MODEL_RUN_H_
+#define MANAKO_STUDY_MODEL_RUN_H_
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "core/run_config.h"
+#include "learn/torch_learner.h"
+#include "round/coordinator.h"
+#include "study/checkpoint.h"
+#include "study/journal.h"
+#include "study/model_key.h"
+#include "study/scheduler.h"
+
+namespace manako {
+
+// A participant and the images that it trains on.
+struct SiteData {
+  std::string name;
+  Examples train;
+};
+
+// What a study keeps of a finished model.
+struct ModelResult {
+  int best_round = 0;
+  std::string stopped;       // why training ended early; empty when it did not
+  Predictions validation, test;
+  ParameterSet model;        // of the best round
+};
+
+// The same coordinator and the same learners as in a federation over a network; the sites take turns on the threads of a
+// Scheduler. Deterministic: the result depends on the options alone, not on threads or on interruptions.
+class ModelRun {
+ public:
+  struct Options {
+    ModelKey key;
+    RunConfig config;            // precision resolved
+    int classes = 2, positive = -1;
+    std::vector<SiteData> sites;
+    Examples validation, test;
+    uint64_t seed = 0;           // of this model's training
+    uint64_t initial_seed = 0;   // of the initial parameters: the same for all models of a cell
+    std::string state_path;      // its checkpoint; ".done" is added for the finished model
+    double checkpoint_seconds = 10;  // at most so often
+  };
+  struct Deps {
+    NetworkPool* pool;
+    Journal* journal;
+    Scheduler* scheduler;
+  };
+  ModelRun(Options options, Deps deps);
+  ~ModelRun();
+
+  // The first job of the run's chain: continues behind a checkpoint where there is one.
+  void Start();
+  void set_chain(int chain) { chain_ = chain; }
+
+  const ModelKey& key() const { return options_.key; }
+  // After the scheduler's Run(): the first error that was not training's own (a full disk).
+  const absl::Status& status() const { return status_; }
+  // What was trained, read back from its file: a study of many models keeps none of them in memory.
+  absl::StatusOr<ModelResult> Result() const;
+
+ private:
+  void MakeLearners();
+  absl::Status Restore(const Checkpoint& checkpoint);
+  void OpenRound();
+  void TrainSite(size_t site);
+  void CloseRound();
+  // Tests the global model, writes the round's line, and remembers it if it is the best so far.
+  absl::Status JudgeRound(RoundRecord record);
+  absl::Status SaveState();
+  void Finish(const std::string& stopped);
+  void Fail(const absl::Status& status);
+
+  Options options_;
+  Deps deps_;
+  int chain_ = -1;
+  std::unique_ptr<Coordinator> coordinator_;
+  std::vector<std::unique_ptr<TorchLearner>> learners_;
+
+  std::mutex mutex_;  // guards what the sites of a round write
+  size_t answered_ = 0;
+  std::string training_error_;
+  double loss_sum_ = 0;
+  int64_t visits_ = 0;
+  std::chrono::steady_clock::time_point round_began_, last_save_;
+  double best_auc_ = 0, best_loss_ = 0;
+  int best_round_ = -1, since_best_ = 0;
+  ParameterSet best_;
+  double seconds_ = 0;
+  absl::Status status_;
+};
+
+}  // namespace manako
+
+#endif  // MANAKO_STUDY_MODEL_RUN_H_
