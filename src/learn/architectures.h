@@ -1,7 +1,8 @@
-// The built-in networks, described as data with torchvision's names, order of tensors and initial distributions.
+// The built-in networks, described as data with torchvision's names, order of tensors and initial
+// distributions.
 //
-// Each function's result takes images [n, 3, h, w] and gives logits [n, classes]. Tested against torchvision 0.14:
-// names, shapes, order, outputs, gradients and the spread of the first values.
+// Each function's result takes images [n, 3, h, w] and gives logits [n, classes]. Tested against
+// torchvision 0.14: names, shapes, order, outputs, gradients and the spread of the first values.
 #ifndef MANAKO_LEARN_ARCHITECTURES_H_
 #define MANAKO_LEARN_ARCHITECTURES_H_
 
@@ -29,12 +30,13 @@ const std::vector<Architecture>& Architectures();
 // nullptr when there is none of that name.
 const Architecture* FindArchitecture(const std::string& name);
 
-// Three convolutions and two linear layers with PyTorch's default initialisation: Manako's own, for small images and
-// quick studies. VGG's names.
+// Three convolutions and two linear layers with PyTorch's default initialisation: Manako's own, for
+// small images and quick studies. VGG's names.
 ModuleDef DescribeCnn3(const HeadOptions& head);
 // Simonyan and Zisserman, "Very Deep Convolutional Networks", ICLR 2015: configuration D.
 ModuleDef DescribeVgg16(const HeadOptions& head);
-// He et al., "Deep Residual Learning", CVPR 2016; the stride of a bottleneck is in its 3x3 convolution (v1.5).
+// He et al., "Deep Residual Learning", CVPR 2016; the stride of a bottleneck is in its 3x3
+// convolution (v1.5).
 ModuleDef DescribeResNet18(const HeadOptions& head);
 ModuleDef DescribeResNet50(const HeadOptions& head);
 // Huang et al., "Densely Connected Convolutional Networks", CVPR 2017: growth rate 32.

@@ -36,7 +36,8 @@ ModuleDef ConvNorm(ConvOptions conv, Activation activation) {
   return layer.Build();
 }
 
-// Rounds to the nearest multiple of 8, but not down by more than a tenth (torchvision's _make_divisible).
+// Rounds to the nearest multiple of 8, but not down by more than a tenth (torchvision's
+// _make_divisible).
 int RoundToEight(int channels) {
   const int rounded = (channels + 4) / 8 * 8;
   if (rounded < 8) return 8;
@@ -46,11 +47,8 @@ int RoundToEight(int channels) {
 ModuleDef SqueezeExcite(int channels) {
   const int squeezed = RoundToEight(channels / 4);
   const auto conv = [](int in, int out) {
-    return ConvOptions{.in = in,
-                       .out = out,
-                       .bias = true,
-                       .init = WeightInit::kKaimingNormalFanOut,
-                       .run = false};
+    return ConvOptions{
+        .in = in, .out = out, .bias = true, .init = WeightInit::kKaimingNormalFanOut, .run = false};
   };
   return ModuleBuilder("SqueezeExcitation")
       .Conv("fc1", conv(channels, squeezed))

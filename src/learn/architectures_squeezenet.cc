@@ -46,11 +46,9 @@ ModuleDef DescribeSqueezeNet11(const HeadOptions& head) {
   features.Child("11", Fire(384, 64, 256)).Child("12", Fire(512, 64, 256));
   ModuleBuilder classifier("Sequential");
   classifier.Dropout(head.dropout);
-  classifier.Conv("1", {.in = 512,
-                        .out = head.classes,
-                        .kernel = 1,
-                        .bias = true,
-                        .init = WeightInit::kNormal001});
+  classifier.Conv(
+      "1",
+      {.in = 512, .out = head.classes, .kernel = 1, .bias = true, .init = WeightInit::kNormal001});
   classifier.Relu().AveragePoolTo(1);
   return ModuleBuilder("SqueezeNet")
       .Child("features", features.Build())

@@ -1,4 +1,5 @@
-// The built-in networks against torchvision's, whose names, outputs and gradients are in testdata/torchvision.txt.
+// The built-in networks against torchvision's, whose names, outputs and gradients are in
+// testdata/torchvision.txt.
 #include "learn/architectures.h"
 
 #include <gtest/gtest.h>
@@ -115,8 +116,8 @@ class ArchitectureTest : public testing::TestWithParam<std::string> {
     static const auto* const kFixture = new std::map<std::string, Expected>(ReadFixture());
     ASSERT_TRUE(kFixture->contains(GetParam()));
     expected_ = &kFixture->at(GetParam());
-    auto network = Network::Create(
-        {.architecture = GetParam(), .classes = expected_->classes, .dropout = 0});
+    auto network =
+        Network::Create({.architecture = GetParam(), .classes = expected_->classes, .dropout = 0});
     ASSERT_TRUE(network.ok()) << network.status();
     network_ = *std::move(network);
   }
@@ -168,10 +169,12 @@ TEST_P(ArchitectureTest, DrawsFromTorchvisionsDistributions) {
       EXPECT_NEAR(mean, row.mean, 1e-6) << row.name;
       continue;
     }
-    // Both are estimates from n draws; six of their difference's standard errors (a normal's, the wider of the two).
+    // Both are estimates from n draws; six of their difference's standard errors (a normal's, the
+    // wider of the two).
     EXPECT_NEAR(mean, row.mean, 6 * row.std * std::sqrt(2 / n)) << row.name;
     EXPECT_NEAR(std, row.std, 6 * row.std / std::sqrt(n)) << row.name;
-    // A uniform's largest value is close to its bound of sqrt(3) standard deviations; a normal's is further out.
+    // A uniform's largest value is close to its bound of sqrt(3) standard deviations; a normal's is
+    // further out.
     if (n < 1000) continue;
     EXPECT_EQ(largest < 1.9 * std, row.max < 1.9 * row.std) << row.name;
   }
@@ -202,8 +205,7 @@ TEST_P(ArchitectureTest, ComputesWhatTorchvisionComputes) {
   for (const TensorRow& row : expected_->tensors) {
     const TensorSpec* const tensor = network_->spec()->Find(row.name);
     if (tensor == nullptr) continue;
-    FlatArray& array =
-        row.kind == "parameter" ? network_->gradients() : network_->values();
+    FlatArray& array = row.kind == "parameter" ? network_->gradients() : network_->values();
     // The absolute part is for gradients that are 0 but for rounding.
     EXPECT_NEAR(Norm(array.data() + tensor->offset, tensor->size), row.norm, 1e-4 * row.norm + 1e-6)
         << row.name;

@@ -9,8 +9,8 @@ namespace {
 
 constexpr int kPool = 0;
 
-// 3x3 convolutions with the given numbers of channels; kPool stands for a 2x2 max pool. Numbered as in an nn.Sequential
-// in which ReLU and pool are layers too.
+// 3x3 convolutions with the given numbers of channels; kPool stands for a 2x2 max pool. Numbered as
+// in an nn.Sequential in which ReLU and pool are layers too.
 ModuleDef Features(const std::vector<int>& layers, WeightInit init) {
   ModuleBuilder features("Sequential");
   int index = 0, channels = 3;
@@ -19,12 +19,9 @@ ModuleDef Features(const std::vector<int>& layers, WeightInit init) {
       features.MaxPool({.kernel = 2, .stride = 2});
       index += 1;
     } else {
-      features.Conv(std::to_string(index), {.in = channels,
-                                            .out = out,
-                                            .kernel = 3,
-                                            .padding = 1,
-                                            .bias = true,
-                                            .init = init});
+      features.Conv(
+          std::to_string(index),
+          {.in = channels, .out = out, .kernel = 3, .padding = 1, .bias = true, .init = init});
       features.Relu();
       channels = out;
       index += 2;
@@ -53,10 +50,9 @@ ModuleDef DescribeCnn3(const HeadOptions& head) {
 ModuleDef DescribeVgg16(const HeadOptions& head) {
   constexpr WeightInit kInit = WeightInit::kNormal001;
   return ModuleBuilder("VGG")
-      .Child("features",
-             Features({64, 64, kPool, 128, 128, kPool, 256, 256, 256, kPool, 512, 512, 512, kPool,
-                       512, 512, 512, kPool},
-                      WeightInit::kKaimingNormalFanOut))
+      .Child("features", Features({64, 64, kPool, 128, 128, kPool, 256, 256, 256, kPool, 512, 512,
+                                   512, kPool, 512, 512, 512, kPool},
+                                  WeightInit::kKaimingNormalFanOut))
       .AveragePoolTo(7)
       .Flatten()
       .Child("classifier", ModuleBuilder("Sequential")

@@ -8,9 +8,9 @@
 
 namespace manako {
 
-// The module's tensors are float32 (counters int64 and 0) with values that are not set: they are there to be replaced.
-// Modules with the same code share one class, as in torch.jit.script. Throws c10::Error for code that is no
-// TorchScript, which is our own bug.
+// The module's tensors are float32 (counters int64 and 0) with values that are not set: they are
+// there to be replaced. Modules with the same code share one class, as in torch.jit.script. Throws
+// c10::Error for code that is no TorchScript, which is our own bug.
 torch::jit::Module InstantiateModule(const ModuleDef& def);
 
 }  // namespace manako

@@ -21,11 +21,13 @@ namespace manako {
 namespace {
 
 constexpr int kFileImageSize = 224;
-// A module that flattens without pooling first runs on images of one size only, and the file doesn't say which.
+// A module that flattens without pooling first runs on images of one size only, and the file
+// doesn't say which.
 constexpr int kFileImageSizes[] = {224, 64, 128, 256, 299, 512, 32, 28};
 
-// libtorch's executors watch the first runs and then rewrite the graph, so that later runs use other kernels and other
-// derivatives than the first. A resumed training would then differ from one that went through.
+// libtorch's executors watch the first runs and then rewrite the graph, so that later runs use
+// other kernels and other derivatives than the first. A resumed training would then differ from one
+// that went through.
 void SetExecutor() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -70,16 +72,6 @@ absl::Status CheckNoOverlap(const std::vector<Slot>& slots) {
   return absl::OkStatus();
 }
 
-bool NeedsConversion(const torch::jit::Module& module) {
-  for (const auto& parameter : module.named_parameters()) {
-    if (parameter.value.scalar_type() != at::kFloat) return true;
-  }
-  for (const auto& buffer : module.named_buffers()) {
-    if (buffer.value.is_floating_point() && buffer.value.scalar_type() != at::kFloat) return true;
-  }
-  return false;
-}
-
 // The prefix of the last weight with a row for each class.
 std::string FindClassifier(const ModelSpec& spec, int classes) {
   std::string prefix;
@@ -105,8 +97,8 @@ absl::StatusOr<at::Tensor> TryForward(Network& network, const std::string& path,
       if (first_error.empty()) first_error = OneLine(error);
     }
   }
-  return InvalidArgument("{}: forward() does not run on images [2, 3, {}, {}]: {}", path, sides.front(),
-                         sides.front(), first_error);
+  return InvalidArgument("{}: forward() does not run on images [2, 3, {}, {}]: {}", path,
+                         sides.front(), sides.front(), first_error);
 }
 
 }  // namespace
@@ -136,8 +128,9 @@ absl::StatusOr<std::unique_ptr<Network>> Network::Create(const NetworkOptions& o
   if (known == nullptr) {
     absl::StatusOr<ScriptFile> file = ReadScriptFile(options.architecture);
     if (!file.ok() && file.status().code() == absl::StatusCode::kNotFound) {
-      return InvalidArgument("architecture must be one of {} or the path of a TorchScript file, but is {}",
-                             fmt::join(ArchitectureNames(), ", "), options.architecture);
+      return InvalidArgument(
+          "architecture must be one of {} or the path of a TorchScript file, but is {}",
+          fmt::join(ArchitectureNames(), ", "), options.architecture);
     }
     if (!file.ok()) return file.status();
     return FromModule(std::move(file->module), options.architecture, options.classes,
@@ -172,7 +165,6 @@ absl::StatusOr<std::unique_ptr<Network>> Network::FromModule(torch::jit::Module 
     if (!module.find_method("forward").has_value()) {
       return InvalidArgument("{}: the module has no forward()", path);
     }
-    if (NeedsConversion(module)) module.to(at::kFloat);
     network->module_ = std::move(module);
     MANAKO_RETURN_IF_ERROR(Annotate(network->Bind(/*copy_values=*/true), path));
   } catch (const std::exception& error) {
@@ -197,8 +189,8 @@ absl::Status Network::Bind(bool copy_values) {
   std::vector<Slot> slots;
   for (const auto& parameter : module_.named_parameters()) {
     if (!parameter.value.is_floating_point()) {
-      return InvalidArgument("parameter {} holds {}, not numbers of a floating type", parameter.name,
-                             c10::toString(parameter.value.scalar_type()));
+      return InvalidArgument("parameter {} holds {}, not numbers of a floating type",
+                             parameter.name, c10::toString(parameter.value.scalar_type()));
     }
     slots.push_back({parameter.name, parameter.value, TensorKind::kParameter});
   }
@@ -240,7 +232,8 @@ absl::Status Network::Bind(bool copy_values) {
     const TensorSpec& target = *by_name.at(entries[slot.entry].name);
     const at::Tensor view = at::from_blob(values_.data() + target.offset, target.shape, at::kFloat);
     if (copy_values) view.copy_(slot.tensor);
-    // Keeps the tensor object, which the module may hold in more than one place, and changes what it shows.
+    // Keeps the tensor object, which the module may hold in more than one place, and changes what
+    // it shows, its type included.
     slot.tensor.set_data(view);
     slot.tensor.requires_grad_(target.kind == TensorKind::kParameter);
     if (target.kind == TensorKind::kParameter) {
@@ -260,8 +253,8 @@ void Network::Initialise(uint64_t seed) {
   for (size_t i = 0; i < fills_.size(); ++i) {
     const TensorSpec& tensor = spec_->tensors()[i];
     const TensorFill& fill = fills_[i];
-    const std::span<float> values =
-        values_.values().subspan(static_cast<size_t>(tensor.offset), static_cast<size_t>(tensor.size));
+    const std::span<float> values = values_.values().subspan(static_cast<size_t>(tensor.offset),
+                                                             static_cast<size_t>(tensor.size));
     Random random(seed, "init/" + tensor.name);
     for (float& value : values) {
       switch (fill.kind) {

@@ -83,7 +83,8 @@ TEST(LoadTest, SqueezeNetFromSafetensors) {
   const auto two = Make("squeezenet1_1", 2);
   const FlatArray initial = two->values().Clone();
   ASSERT_TRUE(two->Load(kSqueezeNet, &note).ok());
-  EXPECT_THAT(note, HasSubstr("has 1000 classes and the network 2: the last layer (classifier.1) keeps"));
+  EXPECT_THAT(note,
+              HasSubstr("has 1000 classes and the network 2: the last layer (classifier.1) keeps"));
   for (const TensorSpec& tensor : two->spec()->tensors()) {
     const float* const now = two->values().data() + tensor.offset;
     const bool kept = tensor.name.starts_with("classifier.1.");
@@ -108,7 +109,9 @@ TEST(LoadTest, CountsAndNamesWhatDoesNotFit) {
   };
   EXPECT_THAT(problem([](Tensors& t) { t.erase("features.3.bias"); }),
               HasSubstr("in 1 tensors: features.3.bias is missing"));
-  EXPECT_THAT(problem([](Tensors& t) { t["more"] = {{1}, {1.0f}}; }),
+  EXPECT_THAT(problem([](Tensors& t) {
+                t["more"] = {{1}, {1.0f}};
+              }),
               HasSubstr("more is not in the network"));
   EXPECT_THAT(problem([](Tensors& t) {
                 t["features.0.bias"].shape = {2, 16};
@@ -121,9 +124,14 @@ TEST(LoadTest, CountsAndNamesWhatDoesNotFit) {
   EXPECT_THAT(problem([](Tensors& t) { t["features.0.bias"].type = "I32"; }),
               HasSubstr("features.0.bias holds integers"));
   // Another layer's class count is no classifier's.
-  EXPECT_THAT(problem([](Tensors& t) { t["features.0.bias"] = {{1}, {1.0f}}; }),
+  EXPECT_THAT(problem([](Tensors& t) {
+                t["features.0.bias"] = {{1}, {1.0f}};
+              }),
               HasSubstr("features.0.bias is [1] and not [32]"));
-  EXPECT_THAT(problem([](Tensors& t) { t.clear(); t["x"] = {{1}, {1.0f}}; }),
+  EXPECT_THAT(problem([](Tensors& t) {
+                t.clear();
+                t["x"] = {{1}, {1.0f}};
+              }),
               HasSubstr("in 11 tensors: x is not in the network; features.0.weight is missing"));
   EXPECT_FALSE(network->Load(Temporary("none"), nullptr).ok());
 }
@@ -199,15 +207,18 @@ TEST(SaveTest, LoadsWhatWasSavedAndCanBeTrainedOn) {
   EXPECT_EQ(loaded->card.std, Card().std);
   EXPECT_EQ(loaded->card.digest.size(), 64u);
   ASSERT_TRUE(loaded->network->spec()->CheckSame(*network->spec()).ok());
-  EXPECT_TRUE(Same(network->values().data(), loaded->network->values().data(), network->values().size()));
+  EXPECT_TRUE(
+      Same(network->values().data(), loaded->network->values().data(), network->values().size()));
 
-  // Both are trained on in the same way, the one saved and the one loaded; and saving left it in training mode.
+  // Both are trained on in the same way, the one saved and the one loaded; and saving left it in
+  // training mode.
   const bool in_training = network->module().attr("training").toBool();
   EXPECT_TRUE(in_training);
   std::memset(network->gradients().data(), 0, static_cast<size_t>(network->gradients().size()) * 4);
   step(*network);
   step(*loaded->network);
-  EXPECT_TRUE(Same(network->values().data(), loaded->network->values().data(), network->values().size()));
+  EXPECT_TRUE(
+      Same(network->values().data(), loaded->network->values().data(), network->values().size()));
   std::filesystem::remove(path);
   std::filesystem::remove(again);
 }
@@ -227,7 +238,8 @@ TEST(SaveTest, TwoProcessesWorthOfNetworksGiveTheSameBytes) {
 
 TEST(SaveTest, SaysWhyItCouldNotWrite) {
   const auto network = Make("cnn3", 2);
-  EXPECT_THAT(SaveModel(*network, Card(), "/proc/none/model.pt").ToString(), HasSubstr("/proc/none"));
+  EXPECT_THAT(SaveModel(*network, Card(), "/proc/none/model.pt").ToString(),
+              HasSubstr("/proc/none"));
 }
 
 TEST(SaveTest, RefusesFilesWithoutAMeaningfulCard) {
@@ -245,9 +257,15 @@ TEST(SaveTest, RefusesFilesWithoutAMeaningfulCard) {
   ASSERT_TRUE(SaveModel(*network, Card(), path).ok());
   auto good = LoadModel(path);
   ASSERT_TRUE(good.ok()) << good.status();
-  nlohmann::json card = {{"manako_model", 1}, {"architecture", "cnn3"}, {"classes", {"a", "b"}},
-                         {"image_size", 64}, {"crop", ""}, {"mean", {0, 0, 0}},
-                         {"std", {1, 1, 1}}, {"origin", ""}, {"digest", good->card.digest}};
+  nlohmann::json card = {{"manako_model", 1},
+                         {"architecture", "cnn3"},
+                         {"classes", {"a", "b"}},
+                         {"image_size", 64},
+                         {"crop", ""},
+                         {"mean", {0, 0, 0}},
+                         {"std", {1, 1, 1}},
+                         {"origin", ""},
+                         {"digest", good->card.digest}};
   EXPECT_EQ(refusal(card.dump()), "OK");
   const auto with = [&](const char* name, const nlohmann::json& value) {
     nlohmann::json changed = card;

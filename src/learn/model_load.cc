@@ -28,7 +28,8 @@ absl::StatusOr<std::vector<NamedTensor>> ReadScriptTensors(const std::string& pa
     tensors.push_back(std::move(named));
   };
   try {
-    for (const auto& parameter : file.module.named_parameters()) add(parameter.name, parameter.value);
+    for (const auto& parameter : file.module.named_parameters())
+      add(parameter.name, parameter.value);
     for (const auto& buffer : file.module.named_buffers()) add(buffer.name, buffer.value);
   } catch (const std::exception& error) {
     return InvalidArgument("{}: {}", path, OneLine(error));
@@ -36,7 +37,8 @@ absl::StatusOr<std::vector<NamedTensor>> ReadScriptTensors(const std::string& pa
   return tensors;
 }
 
-// "denselayer1.norm.1.weight", as published weights of DenseNet have it, is denselayer1.norm1.weight now.
+// "denselayer1.norm.1.weight", as published weights of DenseNet have it, is
+// denselayer1.norm1.weight now.
 std::string ModernName(const std::string& name) {
   static const auto* const kOld =
       new std::regex(R"((.*denselayer\d+\.(?:norm|conv))\.([12]\.[a-z_]+))");
@@ -113,10 +115,11 @@ absl::Status Network::Load(const std::string& path, std::string* note) {
     std::copy(source->values.begin(), source->values.end(), values_.data() + target->offset);
   }
   if (note != nullptr) {
-    *note = classes_there == 0
-                ? ""
-                : fmt::format("{} has {} classes and the network {}: the last layer ({}) keeps its random values",
-                              path, classes_there, classes_here, classifier_);
+    *note = classes_there == 0 ? ""
+                               : fmt::format(
+                                     "{} has {} classes and the network {}: the last layer ({}) "
+                                     "keeps its random values",
+                                     path, classes_there, classes_here, classifier_);
   }
   return absl::OkStatus();
 }

@@ -127,8 +127,9 @@ absl::StatusOr<LoadedModel> LoadModel(const std::string& path) {
                           {card->image_size}));
   const std::string digest = DigestOf(network->spec_, network->values_);
   if (digest != card->digest) {
-    return DataLoss("{}: the parameters have the digest {}, but the card says {}: the file was changed",
-                    path, digest, card->digest);
+    return DataLoss(
+        "{}: the parameters have the digest {}, but the card says {}: the file was changed", path,
+        digest, card->digest);
   }
   return LoadedModel{std::move(network), *std::move(card)};
 }

@@ -115,9 +115,9 @@ ModuleBuilder& ModuleBuilder::Line(std::string code) {
 }
 
 ModuleBuilder& ModuleBuilder::MaxPool(const PoolOptions& options) {
-  return Line(fmt::format("x = torch.max_pool2d(x, [{0}, {0}], [{1}, {1}], [{2}, {2}], [1, 1], {3})",
-                          options.kernel, options.stride, options.padding,
-                          options.ceil ? "True" : "False"));
+  return Line(fmt::format(
+      "x = torch.max_pool2d(x, [{0}, {0}], [{1}, {1}], [{2}, {2}], [1, 1], {3})", options.kernel,
+      options.stride, options.padding, options.ceil ? "True" : "False"));
 }
 
 ModuleBuilder& ModuleBuilder::AveragePoolTo(int side) {
@@ -133,7 +133,8 @@ ModuleBuilder& ModuleBuilder::Dropout(double probability, bool in_place) {
 
 std::string ModuleBuilder::Call(const std::string& name) {
   const bool is_index = name.find_first_not_of("0123456789") == std::string::npos;
-  return is_index ? fmt::format("getattr(self, \"{}\").forward", name) : "self." + name + ".forward";
+  return is_index ? fmt::format("getattr(self, \"{}\").forward", name)
+                  : "self." + name + ".forward";
 }
 
 }  // namespace manako

@@ -1,4 +1,5 @@
-// A network as plain data: its modules, their tensors and their code, before libtorch sees any of it.
+// A network as plain data: its modules, their tensors and their code, before libtorch sees any of
+// it.
 #ifndef MANAKO_LEARN_MODULE_DEF_H_
 #define MANAKO_LEARN_MODULE_DEF_H_
 
@@ -18,7 +19,8 @@ struct TensorFill {
 };
 
 struct TensorDef {
-  // A counter is a scalar int64 buffer: it exists so that the names equal torchvision's, and no more.
+  // A counter is a scalar int64 buffer: it exists so that the names equal torchvision's, and no
+  // more.
   enum class Role : uint8_t { kParameter, kBuffer, kCounter };
   std::string name;
   std::vector<int64_t> shape;
@@ -64,8 +66,9 @@ struct PoolOptions {
   bool ceil = false;  // the output's size is rounded up
 };
 
-// Puts a module together in the order in which it runs, which is also the order of its tensors. Layers with tensors
-// become children under the given name ("conv1", or "0" as in nn.Sequential); layers without any become a line of code.
+// Puts a module together in the order in which it runs, which is also the order of its tensors.
+// Layers with tensors become children under the given name ("conv1", or "0" as in nn.Sequential);
+// layers without any become a line of code.
 class ModuleBuilder {
  public:
   explicit ModuleBuilder(std::string type);

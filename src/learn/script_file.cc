@@ -19,7 +19,8 @@ using caffe2::serialize::PyTorchStreamReader;
 
 constexpr size_t kMaxCardBytes = size_t{1} << 20;
 
-// libtorch's reader recognises several other formats; only a zip archive goes through the checks below.
+// libtorch's reader recognises several other formats; only a zip archive goes through the checks
+// below.
 bool StartsLikeZip(const std::string& path) {
   std::FILE* file = std::fopen(path.c_str(), "rb");
   if (file == nullptr) return false;
@@ -39,8 +40,8 @@ absl::Status CheckNoCodeAtLoad(const std::string& path) {
     const auto [data, size] = reader.getRecord(record);
     const std::string_view text(static_cast<const char*>(data.get()), size);
     if (text.find("__setstate__") != std::string_view::npos) {
-      return InvalidArgument("{}: {} has a __setstate__, which would run while loading: not allowed",
-                             path, record);
+      return InvalidArgument(
+          "{}: {} has a __setstate__, which would run while loading: not allowed", path, record);
     }
   }
   return absl::OkStatus();
@@ -83,8 +84,7 @@ absl::Status CheckValues(const torch::jit::Module& module) {
 }
 
 absl::Status CheckNode(const torch::jit::Node& node) {
-  static const std::set<std::string> kRefused = {"aten::save", "aten::from_file",
-                                                 "prim::PythonOp"};
+  static const std::set<std::string> kRefused = {"aten::save", "aten::from_file", "prim::PythonOp"};
   const std::string kind = node.kind().toQualString();
   if ((!node.kind().is_aten() && !node.kind().is_prim()) || kRefused.contains(kind)) {
     return InvalidArgument("the operator {} is not allowed in a model", kind);

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# The only thing to type: installs what is missing, builds, runs.
+#
+#   ./manako.sh demo       the study on synthetic images; prints where the report is
+#   ./manako.sh test       every test
+#   ./manako.sh ARGS...    manako ARGS...
+#
+# For developers: build, bench, sanitize (all tests under address, undefined and thread sanitizers), fuzz [seconds], format.
+set -euo pipefail
+cd_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+build=${MANAKO_BUILD:-$cd_here/build}
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Debian packages that are not there yet are installed; when all are, this costs one dpkg-query.
+need() {
+  local missing=()
+  local installed
+  installed=$(dpkg-query -W -f '${Status} ${Package}\n' "$@" 2>/dev/null | awk '/^install ok installed/ {print $4}' || true)
+  for package in "$@"; do
+    grep -qxF -- "$package" <<<"$installed" || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  say "Installing: ${missing[*]}"
+  local sudo=()
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { say "manako.sh: these Debian packages are missing, and neither root nor sudo is here to install them: ${missing[*]}"; exit 2; }
+    sudo=(sudo)
+  fi
+  local log
+  log=$(mktemp)
+  if ! { "${sudo[@]}" apt-get update && "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    say "manako.sh: installing failed; the whole log is in $log"
+    exit 1
+  fi
+  rm -f "$log"
+}
+
+build_packages=(
+  build-essential cmake ninja-build ccache mold pkg-config
+  libtorch-dev libopenblas0-openmp libopencv-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
+  libabsl-dev libssl-dev libboost-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
+  libgtest-dev libgmock-dev)
+
+# The page of the report is built by Node; a Node that is there already (18 or newer, with npm) is taken.
+need_node() {
+  if command -v node >/dev/null && command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; then return; fi
+  need nodejs npm
+}
+
+# web/dist/report.html, made again when something in web/ is newer.
+build_web() {
+  local web=$cd_here/web out=$cd_here/web/dist/report.html
+  if [ -f "$out" ] && [ -z "$(find "$web" -path "$web/node_modules" -prune -o -path "$web/dist" -prune -o -type f -newer "$out" -print -quit)" ]; then return; fi
+  need_node
+  say "Building the report's page"
+  local log
+  log=$(mktemp)
+  if ! (cd "$web" && { [ -d node_modules ] && [ ! package-lock.json -nt node_modules ] || { npm ci --no-audit --no-fund && touch node_modules; }; } && npm run build) >"$log" 2>&1; then
+    tail -n 30 "$log" >&2
+    say "manako.sh: building the page failed; the whole log is in $log"
+    exit 1
+  fi
+  touch "$out"
+  rm -f "$log"
+}
+
+configure_and_build() {  # folder targets-or-nothing -- cmake options
+  local folder=$1
+  shift
+  local targets=()
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do targets+=("$1"); shift; done
+  [ $# -gt 0 ] && shift
+  need "${build_packages[@]}"
+  build_web
+  if [ ! -f "$folder/build.ninja" ]; then
+    say "Configuring"
+    cmake -S "$cd_here" -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }
+    rm -f "$folder.log"
+  fi
+  if ! ninja -C "$folder" -n "${targets[@]}" | grep -q 'no work to do'; then
+    say "Building (the first time takes some minutes)"
+    local log=$folder/build.log
+    if [ -t 2 ]; then
+      ninja -C "$folder" "${targets[@]}" >&2
+    elif ! ninja -C "$folder" "${targets[@]}" >"$log" 2>&1; then
+      grep -E -A 12 'error|FAILED' "$log" | head -n 60 >&2
+      say "manako.sh: building failed; the whole log is in $log"
+      exit 1
+    fi
+  fi
+}
+
+program() { printf '%s/apps/manako/manako' "$build"; }
+
+demo() {
+  configure_and_build "$build" manako
+  local manako images=$cd_here/runs/demo-images out=$cd_here/runs/demo
+  manako=$(program)
+  mkdir -p "$cd_here/runs"
+  say '$ manako phantom --out runs/demo-images --per-class 300 --seed 7'
+  "$manako" phantom --out "$images" --per-class 300 --seed 7
+  if [ -f "$out/journal.jsonl" ]; then
+    say '$ manako study --resume runs/demo'
+    "$manako" study --resume "$out"
+  else
+    say '$ manako study runs/demo-images --sites 3 --group-column patient --out runs/demo'
+    "$manako" study "$images/manifest.csv" --group-column patient --sites 3 --rounds 15 --out "$out"
+  fi
+}
+
+run_tests() {
+  configure_and_build "$build"
+  (cd "$cd_here/web" && npm test --silent)
+  ctest --test-dir "$build" --output-on-failure
+}
+
+case "${1:-}" in
+  demo) demo ;;
+  test) run_tests ;;
+  build) configure_and_build "$build" ;;
+  '')
+    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    exit 2 ;;
+  *)
+    configure_and_build "$build" manako
+    exec "$(program)" "$@" ;;
+esac

@@ -1,0 +1,143 @@
+#include <fmt/ranges.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <system_error>
+
+#include "base/status_macros.h"
+#include "data/discover.h"
+#include "data/utf8.h"
+
+namespace manako {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kMaxDepth = 32;
+
+bool IsKnownImage(std::string_view lower) {
+  static constexpr std::array<std::string_view, 12> kEndings = {".jpg", ".jpeg", ".jpe",  ".jfif",
+                                                                ".png", ".tif",  ".tiff", ".bmp",
+                                                                ".dib", ".webp", ".dcm",  ".gif"};
+  return std::any_of(kEndings.begin(), kEndings.end(), [&](auto e) { return lower.ends_with(e); });
+}
+
+// What lies about in image folders and was never meant as an image.
+bool IsKnownNonImage(std::string_view lower) {
+  static constexpr std::array<std::string_view, 30> kEndings = {
+      ".txt", ".csv", ".tsv",  ".json", ".xml",  ".yaml",  ".yml", ".toml", ".md",     ".html",
+      ".pdf", ".doc", ".docx", ".xls",  ".xlsx", ".ods",   ".db",  ".ini",  ".log",    ".lnk",
+      ".zip", ".gz",  ".tar",  ".7z",   ".py",   ".ipynb", ".npz", ".npy",  ".sha256", ".md5"};
+  return lower.starts_with(".") || lower.starts_with("~$") || lower == "license" ||
+         lower == "readme" ||
+         std::any_of(kEndings.begin(), kEndings.end(), [&](auto e) { return lower.ends_with(e); });
+}
+
+absl::StatusOr<std::vector<std::string>> List(const std::string& folder) {
+  std::error_code error;
+  std::vector<std::string> names;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+    names.push_back(at->path().filename().string());
+  }
+  if (error) {
+    const std::string text =
+        fmt::format("cannot read folder {}: {}", ToDisplay(folder), error.message());
+    if (error == std::errc::permission_denied) return absl::PermissionDeniedError(text);
+    return absl::UnavailableError(text);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+bool IsFolder(const std::string& path) {
+  struct stat info;
+  return ::stat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+absl::StatusOr<std::vector<std::string>> ListFolders(const std::string& folder) {
+  MANAKO_ASSIGN_OR_RETURN(std::vector<std::string> names, List(folder));
+  std::erase_if(names, [&](const std::string& name) {
+    return name.starts_with(".") || name == "__MACOSX" || !IsFolder(folder + "/" + name);
+  });
+  return names;
+}
+
+using FolderId = std::pair<dev_t, ino_t>;
+
+// Collects the images below `folder`. `above` are the folders that lead here: a link back to one of
+// them is a circle.
+absl::Status Walk(const std::string& folder, const std::string& shown, const FoundImage& like,
+                  std::vector<FolderId>* above, Found* found) {
+  struct stat info;
+  if (::stat(folder.c_str(), &info) != 0) return absl::OkStatus();
+  const FolderId id{info.st_dev, info.st_ino};
+  if (above->size() >= kMaxDepth || std::find(above->begin(), above->end(), id) != above->end()) {
+    return absl::OkStatus();
+  }
+  above->push_back(id);
+  MANAKO_ASSIGN_OR_RETURN(const std::vector<std::string> names, List(folder));
+  for (const std::string& name : names) {
+    const std::string path = folder + "/" + name, relative = shown + "/" + name;
+    if (IsFolder(path)) {
+      if (name.starts_with(".") || name == "__MACOSX") continue;
+      MANAKO_RETURN_IF_ERROR(Walk(path, relative, like, above, found));
+      continue;
+    }
+    const std::string lower = ToLowerAscii(name);
+    if (lower.starts_with(".") || (!IsKnownImage(lower) && IsKnownNonImage(lower))) continue;
+    FoundImage image = like;
+    image.file = ToDisplay(relative);
+    image.path = path;
+    found->images.push_back(std::move(image));
+  }
+  above->pop_back();
+  return absl::OkStatus();
+}
+
+absl::Status AddClassFolders(const std::string& root, const std::string& shown, Split given,
+                             Found* found) {
+  MANAKO_ASSIGN_OR_RETURN(const std::vector<std::string> classes, ListFolders(root));
+  if (classes.empty()) {
+    return InvalidArgument(
+        "{} has no class folders: put the images of each class in a folder of its own, or give a "
+        "CSV manifest",
+        ToDisplay(root));
+  }
+  for (const std::string& name : classes) {
+    FoundImage like;
+    like.label = ToDisplay(name);
+    like.given = given;
+    std::vector<FolderId> above;
+    MANAKO_RETURN_IF_ERROR(Walk(root + "/" + name, shown + name, like, &above, found));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Found> DiscoverFolder(const std::string& folder) {
+  MANAKO_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolders(folder));
+  Found found;
+  found.synthetic = fs::exists(folder + "/SYNTHETIC.txt");
+  bool train = false, other = false;
+  for (const std::string& name : names) {
+    const Split split = SplitFromName(name);
+    train = train || split == Split::kTrain;
+    other = other || split == Split::kTest || split == Split::kValidation;
+  }
+  if (!train || !other) {
+    MANAKO_RETURN_IF_ERROR(AddClassFolders(folder, "", Split::kUnset, &found));
+    return found;
+  }
+  for (const std::string& name : names) {
+    const Split split = SplitFromName(name);
+    if (split == Split::kUnset) continue;
+    MANAKO_RETURN_IF_ERROR(AddClassFolders(folder + "/" + name, name + "/", split, &found));
+    found.test_given = found.test_given || split == Split::kTest;
+  }
+  return found;
+}
+
+}  // namespace manako

@@ -1,0 +1,15 @@
+// Writes dist/sample-*.html from dist/report.html (build it first), to look at.
+import { readFileSync, writeFileSync } from "node:fs";
+import { binaryReport, fillPage, hostileReport, threeClassReport, unfinishedReport } from "./generate";
+
+const dist = new URL("../dist/", import.meta.url);
+const page = readFileSync(new URL("report.html", dist), "utf8");
+const samples = {
+  binary: binaryReport(),
+  three: threeClassReport(),
+  unfinished: unfinishedReport(),
+  hostile: hostileReport(),
+};
+for (const [name, data] of Object.entries(samples)) {
+  writeFileSync(new URL(`sample-${name}.html`, dist), fillPage(page, data));
+}

@@ -1,0 +1,123 @@
+// The report as one page.
+import { useEffect } from "preact/hooks";
+import type { Embedded } from "../kit/embedded";
+import { dateTime, visible } from "../kit/format";
+import { fill, LanguageProvider, LanguageSwitch, T, useText } from "../kit/language";
+import type { Text } from "../kit/language";
+import { Contents, Guard, Section } from "../kit/section";
+import type { SectionEntry } from "../kit/section";
+import type { ReportData } from "./data";
+import { Compared, Conclusions, MainResult, Warnings } from "./sections/answers";
+import { Confusion, Mistakes } from "./sections/mistakes";
+import { Calibration, Metrics, Roc, Rounds } from "./sections/performance";
+import { Cells, Images, Methods, Protocol, Times } from "./sections/record";
+import { Sites } from "./sections/sites";
+import { texts } from "./texts";
+
+function sectionsOf(data: ReportData): SectionEntry[] {
+  return [
+    { id: "conclusion", title: texts.section_conclusion, body: <Conclusions data={data} /> },
+    { id: "result", title: texts.section_auc, body: <MainResult data={data} /> },
+    { id: "warnings", title: texts.section_warnings, body: <Warnings data={data} /> },
+    { id: "measures", title: texts.section_metrics, body: <Metrics data={data} /> },
+    { id: "roc", title: texts.section_roc, body: <Roc data={data} /> },
+    { id: "calibration", title: texts.section_calibration, body: <Calibration data={data} /> },
+    { id: "training", title: texts.section_rounds, body: <Rounds data={data} /> },
+    { id: "sites", title: texts.section_sites, body: <Sites data={data} /> },
+    { id: "confusion", title: texts.section_confusion, body: <Confusion data={data} /> },
+    { id: "mistakes", title: texts.section_mistakes, body: <Mistakes data={data} /> },
+    { id: "experiments", title: texts.section_cells, body: <Cells data={data} /> },
+    { id: "images", title: texts.section_data, body: <Images data={data} /> },
+    { id: "times", title: texts.section_times, body: <Times data={data} /> },
+    { id: "protocol", title: texts.section_protocol, body: <Protocol data={data} /> },
+    { id: "methods", title: texts.section_methods, body: <Methods data={data} /> },
+  ];
+}
+
+function Title({ text }: { text: string }) {
+  useEffect(() => {
+    document.title = text;
+  }, [text]);
+  return null;
+}
+
+function Report({ data }: { data: ReportData }) {
+  const t = useText();
+  const sections = sectionsOf(data);
+  return (
+    <>
+      <Title text={`${visible(data.title)} – ${t(texts.page_title)}`} />
+      {data.synthetic && (
+        <p class="banner" role="note">
+          <T of={texts.synthetic} />
+        </p>
+      )}
+      <div class="layout">
+        <Contents title={texts.contents} sections={sections} />
+        <main>
+          <header>
+            <p class="kind">
+              <T of={texts.page_title} />
+            </p>
+            <h1>
+              <bdi>{visible(data.title)}</bdi>
+            </h1>
+            <p class="made">
+              <T
+                of={fill(texts.made_by, {
+                  version: visible(data.manako_version),
+                  created: dateTime(data.created),
+                })}
+              />
+            </p>
+            <Guard>
+              <Compared data={data} />
+            </Guard>
+          </header>
+          {sections.map((s) => (
+            <Section key={s.id} {...s} />
+          ))}
+        </main>
+      </div>
+    </>
+  );
+}
+
+function problemOf(embedded: Exclude<Embedded<ReportData>, { kind: "data" }>): Text {
+  switch (embedded.kind) {
+    case "empty":
+      return texts.empty;
+    case "broken":
+      return fill(texts.broken, { why: visible(embedded.why) });
+    case "format":
+      return fill(texts.other_format, { format: visible(JSON.stringify(embedded.format) ?? "–") });
+  }
+}
+
+export function Page({ embedded }: { embedded: Embedded<ReportData> }) {
+  return (
+    <LanguageProvider>
+      {(language, choose) => (
+        <>
+          <div class="bar">
+            <button type="button" onClick={() => window.print()}>
+              <T of={texts.print} />
+            </button>
+            <LanguageSwitch language={language} choose={choose} />
+          </div>
+          {embedded.kind === "data" ? (
+            <Guard>
+              <Report data={embedded.data} />
+            </Guard>
+          ) : (
+            <main class="problem">
+              <p role="alert">
+                <T of={problemOf(embedded)} />
+              </p>
+            </main>
+          )}
+        </>
+      )}
+    </LanguageProvider>
+  );
+}

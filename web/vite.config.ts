@@ -1,0 +1,24 @@
+import { defineConfig } from "vitest/config";
+import { oneFile } from "./build/one_file";
+
+// One page a build: each is one file, so two pages share source, never a chunk.
+const page = process.env["MANAKO_PAGE"] ?? "report";
+
+export default defineConfig({
+  plugins: [oneFile()],
+  esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
+  build: {
+    target: "es2020",
+    outDir: "dist",
+    emptyOutDir: false,
+    cssCodeSplit: false,
+    modulePreload: false,
+    reportCompressedSize: false,
+    chunkSizeWarningLimit: 700,
+    rollupOptions: {
+      input: `${page}.html`,
+      output: { format: "iife", inlineDynamicImports: true },
+    },
+  },
+  test: { include: ["src/**/*.test.{ts,tsx}", "sample/**/*.test.ts", "build/**/*.test.ts"] },
+});
