@@ -1,5 +1,8 @@
 #include "apps/manako/config_flags.h"
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <map>
 #include <set>
@@ -17,6 +20,13 @@ const std::map<std::string, std::string>& Renamed() {
   return names;
 }
 
+std::string FlagOf(const char* table, const char* key) {
+  if (const auto found = Renamed().find(std::string(table) + "." + key); found != Renamed().end()) return found->second;
+  std::string flag = std::string("--") + key;
+  std::replace(flag.begin(), flag.end(), '_', '-');
+  return flag;
+}
+
 const std::set<std::string>& Usual() {
   static const std::set<std::string> keys = {
       "data.path",       "data.test",        "data.group_column",  "data.site_column",      "data.image_size",
@@ -27,16 +37,35 @@ const std::set<std::string>& Usual() {
   return keys;
 }
 
+// What --help-all prints: every flag with its place in the TOML file, its default and its meaning.
+std::string AllSettings() {
+  RunConfig defaults;
+  std::string text, last;
+  VisitFields(defaults, [&](const char* table, const char* key, const auto& field, const char* help) {
+    if (last != table) text += fmt::format("\n[{}]\n", last = table);
+    std::string value;
+    if constexpr (fmt::is_formattable<std::decay_t<decltype(field)>>::value) value = fmt::format("{}", field);
+    text += fmt::format("  {:<26} {:<10} {}\n", FlagOf(table, key), value, help);
+  });
+  return text;
+}
+
 }  // namespace
 
 void AddConfigFlags(CLI::App& command, RunConfig& config) {
-  command.set_help_all_flag("--help-all", "Every setting");
+  command.add_flag_callback(
+      "--help-all",
+      [] {
+        fmt::print("Every setting: its flag (switches: also --no-...), its default, its meaning. In a TOML file for --config the\n"
+                   "key is the flag with underscores, in the table given here; config.toml of any run is an example.\n{}",
+                   AllSettings());
+        throw CLI::Success();
+      },
+      "Every setting");
   VisitFields(config, [&](const char* table, const char* key, auto& field, const char* help) {
     using Field = std::decay_t<decltype(field)>;
     const std::string name = std::string(table) + "." + key;
-    std::string flag = std::string("--") + key;
-    std::replace(flag.begin(), flag.end(), '_', '-');
-    if (const auto found = Renamed().find(name); found != Renamed().end()) flag = found->second;
+    const std::string flag = FlagOf(table, key);
     CLI::Option* option;
     if constexpr (std::is_same_v<Field, bool>) {
       option = command.add_flag(flag + ",!--no-" + flag.substr(2), field, help);
@@ -47,9 +76,7 @@ void AddConfigFlags(CLI::App& command, RunConfig& config) {
       }
       if (flag.starts_with("--")) option->capture_default_str();
     }
-    // An empty group is hidden from --help.
-    option->group(Usual().contains(name) ? "Options" : std::string("All settings of [") + table + "]");
-    if (!Usual().contains(name)) option->group("");
+    if (!Usual().contains(name)) option->group("");  // not in --help
   });
 }
 

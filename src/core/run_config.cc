@@ -208,6 +208,11 @@ absl::Status RunConfig::Validate() const {
   return rules.status();
 }
 
+double UsualLearningRate(const TrainConfig& train, const ModelConfig& model) {
+  const double scratch = train.optimiser == "sgd" ? 0.01 : 0.001;
+  return model.init.empty() ? scratch : scratch / 5;
+}
+
 std::string RunConfig::ToToml() const {
   std::string text, table;
   VisitFields(*this, [&](const char* section, const char* key, const auto& field, const char* help) {

@@ -61,8 +61,8 @@ struct AugmentConfig {
 };
 
 struct TrainConfig {
-  std::string optimiser = "sgd";       // sgd, adam, adamw
-  double learning_rate = 0;            // 0: the optimiser's usual (sgd 0.01, adam and adamw 0.001)
+  std::string optimiser = "adam";      // sgd, adam, adamw
+  double learning_rate = 0;            // 0: the usual one (UsualLearningRate)
   double momentum = 0.9;               // sgd
   bool nesterov = false;
   double weight_decay = 1e-4;
@@ -117,6 +117,9 @@ struct RunConfig {
   static absl::StatusOr<RunConfig> FromToml(const std::string& text, const std::string& name);
 };
 
+// sgd 0.01, adam and adamw 0.001; a fifth of that where training starts from trained parameters.
+double UsualLearningRate(const TrainConfig& train, const ModelConfig& model);
+
 // Calls visit(table, key, member reference, help) for every field, in the order in which they are written.
 template <typename Config, typename Visit>
 void VisitFields(Config& c, Visit&& visit) {
@@ -141,11 +144,11 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("partition", "scheme", c.partition.scheme, "iid, dirichlet, proportions, column");
   visit("partition", "alpha", c.partition.alpha, "Dirichlet concentration (small: unequal)");
   visit("partition", "proportions", c.partition.proportions, "Share of each site");
-  visit("model", "architecture", c.model.architecture, "Built-in name or TorchScript file");
+  visit("model", "architecture", c.model.architecture, "cnn3, vgg16, resnet18, resnet50, densenet121, squeezenet1_1, mobilenet_v3_small, or a TorchScript file");
   visit("model", "init", c.model.init, "File with trained parameters");
   visit("model", "dropout", c.model.dropout, "Dropout (-1: the model's own)");
   visit("train", "optimiser", c.train.optimiser, "sgd, adam, adamw");
-  visit("train", "learning_rate", c.train.learning_rate, "Learning rate (0: the optimiser's usual)");
+  visit("train", "learning_rate", c.train.learning_rate, "Learning rate (0: the usual one)");
   visit("train", "momentum", c.train.momentum, "Momentum of sgd");
   visit("train", "nesterov", c.train.nesterov, "Nesterov's momentum");
   visit("train", "weight_decay", c.train.weight_decay, "Weight decay");

@@ -32,6 +32,7 @@ TEST(RunConfigTest, BadTomlNamesLineAndField) {
   EXPECT_THAT(error("[train]\nbatch = \"x\"\n"), HasSubstr("run.toml: line 2: train.batch must be a whole number"));
   EXPECT_THAT(error("[train]\n\nbatches = 3\n"), HasSubstr("line 3: train.batches is no setting"));
   EXPECT_THAT(error("[train\n"), HasSubstr("line 1"));
+  for (const char* malformed : {"[.a]", "[#", "a = [}", "[", "=", "\"", "a = {", "\xff"}) EXPECT_FALSE(error(malformed).empty());
   EXPECT_THAT(error("batch = 3\n"), HasSubstr("outside every table"));
   EXPECT_THAT(error("[study]\nseed = -1\n"), HasSubstr("study.seed must be"));
   EXPECT_THAT(error("[train]\nbatch = 99999999999\n"), HasSubstr("train.batch"));
@@ -39,6 +40,15 @@ TEST(RunConfigTest, BadTomlNamesLineAndField) {
 
 TEST(RunConfigTest, IntegerMayStandForANumber) {
   EXPECT_EQ(RunConfig::FromToml("[train]\nlearning_rate = 1\n", "x")->train.learning_rate, 1.0);
+}
+
+TEST(RunConfigTest, UsualLearningRates) {
+  RunConfig config;
+  EXPECT_DOUBLE_EQ(UsualLearningRate(config.train, config.model), 0.001);
+  config.model.init = "file";
+  EXPECT_DOUBLE_EQ(UsualLearningRate(config.train, config.model), 0.0002);
+  config.train.optimiser = "sgd";
+  EXPECT_DOUBLE_EQ(UsualLearningRate(config.train, config.model), 0.002);
 }
 
 TEST(RunConfigTest, ValidationNamesFieldAndValue) {

@@ -20,9 +20,4 @@ double ScheduleFactor(const TrainConfig& config, int64_t step, int64_t total_ste
   return 1;
 }
 
-double BaseLearningRate(const TrainConfig& config) {
-  if (config.learning_rate > 0) return config.learning_rate;
-  return config.optimiser == "sgd" ? 0.01 : 0.001;
-}
-
 }  // namespace manako

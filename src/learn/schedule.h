@@ -13,9 +13,6 @@ namespace manako {
 // constant. All sites of a run share the schedule by its relative position, however many steps each makes.
 double ScheduleFactor(const TrainConfig& config, int64_t step, int64_t total_steps, int64_t steps_per_round);
 
-// config.learning_rate, or the optimiser's usual one where that is 0.
-double BaseLearningRate(const TrainConfig& config);
-
 }  // namespace manako
 
 #endif  // MANAKO_LEARN_SCHEDULE_H_

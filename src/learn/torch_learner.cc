@@ -174,7 +174,6 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
     BatchLoader loader(self.train, plan, self.options.normalisation, self.options.ahead);
     const int64_t steps = loader.size(), total = steps * self.options.rounds;
     const int64_t first = steps * (task.round - 1);
-    const double base_rate = BaseLearningRate(config);
     const auto extent = static_cast<size_t>(self.pool->spec()->parameter_extent());
     Update update;
     double loss_sum = 0;
@@ -197,7 +196,7 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
         return absl::OutOfRangeError(fmt::format(
             "the loss became {} at step {} of round {}: use a smaller train.learning_rate", loss_value, step + 1, task.round));
       }
-      const double rate = base_rate * ScheduleFactor(config, first + step, total, steps);
+      const double rate = config.learning_rate * ScheduleFactor(config, first + step, total, steps);
       self.optimiser.Step(rate, network->values().values().subspan(0, extent), network->gradients().values());
       update.visits += static_cast<int64_t>(batch.labels.size());
       loss_sum += loss_value * static_cast<double>(batch.labels.size());

@@ -21,6 +21,7 @@ class TorchLearnerTest : public testing::Test {
     pool_ = *NetworkPool::Create({"cnn3", 2, 0.5});
     options_.train.batch = 8;
     options_.train.learning_rate = 0.05;
+    options_.train.optimiser = "sgd";
     options_.train.precision = "float32";
     options_.train.augmentation.flip_horizontal = false;  // left and right are the classes
     options_.rounds = 8;

@@ -26,8 +26,8 @@ struct ArmModel {
   std::shared_ptr<const ModelPredictions> test;
   double threshold =
       0.5;  // binary: Youden's on the model's validation predictions; positive is p >= threshold
-  bool threshold_chosen = false;   // false: validation could not tell, and it is 0.5
-  std::vector<int32_t> predicted;  // class decided for each test image
+  bool threshold_chosen = false;     // false: validation could not tell, and it is 0.5
+  std::vector<int32_t> predicted{};  // class decided for each test image
 };
 
 // One repeat and fold, with every model of the arm, all on the same test images.
@@ -36,14 +36,14 @@ struct ArmCell {
   int fold = 1;
   double test_over_train =
       0;  // images; NaN where the journal does not say how many were for training
-  std::vector<ArmModel> models;
+  std::vector<ArmModel> models{};
 };
 
 struct ArmData {
   std::string name;
-  std::vector<ArmCell> cells;  // complete ones only, in order
+  std::vector<ArmCell> cells{};  // complete ones only, in order
   std::vector<std::pair<int, int>>
-      missing;  // (repeat, fold) of cells without (all of) their predictions
+      missing{};  // (repeat, fold) of cells without (all of) their predictions
 };
 
 // Arms that have any trace in the journal or the predictions, in the order pooled, federated,

@@ -66,8 +66,8 @@ double CellAuc(const Task& task, const ArmCell& cell) {
 
 // The AUCs of several cells (of one or two arms) on the same test images, jointly.
 struct JointAucs {
-  Joint joint;
-  stats::BootstrapResult bootstrap;  // of several classes only
+  Joint joint{};
+  stats::BootstrapResult bootstrap{};  // of several classes only
   bool clustered = false;
 };
 

@@ -3,19 +3,19 @@
 // What an interval counts depends on what the cells (repeats, folds) share; the `method` says which
 // it was.
 //
-//   one cell            sampling of test patients. AUC: DeLong, clustered by patient where one has
-//   several images. Rates:
-//                       Wilson, with the design effect of patients. Macro AUC, Brier, kappa:
-//                       patient bootstrap.
-//   several cells on    sampling of patients and of trainings: every number is computed in each
-//   repeat, and the mean's the same images     variance is Obuchowski and Rockette's with repeats
-//   as random readers ("obuchowski_rockette"). Pooling
-//                       the counts instead would treat the same images as new ones.
-//   several cells on    AUC: mean over cells, Nadeau and Bengio's corrected t ("corrected_t").
-//   Rates, Brier, kappa: counts other images        pooled over cells (with folds each image is
-//   counted once), clustered by patient, since a patient
-//                       may come again in another repeat. These count the sampling of patients
-//                       only.
+//   one cell: sampling of test patients. AUC: DeLong, clustered by patient where one has several
+//   images. Rates: Wilson, with the design effect of patients. Macro AUC, Brier, kappa: patient
+//   bootstrap.
+//
+//   several cells on the same images: sampling of patients and of trainings. Every number is
+//   computed in each repeat, and the mean's variance is Obuchowski and Rockette's with repeats as
+//   random readers ("obuchowski_rockette"). Pooling the counts would take the same images for new
+//   ones.
+//
+//   several cells on other images: AUC: mean over cells, Nadeau and Bengio's corrected t
+//   ("corrected_t"). Rates, Brier, kappa: counts pooled over cells (with folds each image counts
+//   once), clustered by patient, since a patient may come again in another repeat; these count the
+//   sampling of patients only.
 //
 // The arm "alone" has one model for each site. Its AUC in a cell is the mean of the sites' models,
 // each on the whole test set; DeLong's components are linear, so the mean's variance is exact. Its
@@ -52,8 +52,7 @@ struct ArmDifference {
 };
 
 // a[i] and b[i] are the same cell, with the same test images. Where no variance can be had (both
-// arms perfect, a single positive patient, one pair of a cell only in different splits), the
-// interval is put together from the arms' own
+// arms perfect, a single positive patient), the interval is put together from the arms' own
 // ("mover"), as if they were independent: too wide rather than too narrow; there is no p-value
 // then.
 ArmDifference CompareArms(const Task& task, std::span<const ArmCell> a, std::span<const ArmCell> b,

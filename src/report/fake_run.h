@@ -105,10 +105,9 @@ class FakeRun {
     const int classes = static_cast<int>(classes_.size());
     for (int i = 0; i < images; ++i) {
       const int patient = i / per_patient;
-      made.push_back({fmt::format("{}{}.png", prefix, i),
-                      fmt::format("{}patient{}", prefix, patient),
-                      sites[(patient / classes) % sites.size()], patient % classes,
-                      std::hash<std::string>()(prefix) + i});
+      made.push_back(
+          {fmt::format("{}{}.png", prefix, i), fmt::format("{}patient{}", prefix, patient),
+           sites[(patient / classes) % sites.size()], patient % classes, DeriveSeed(1, prefix, i)});
     }
     return made;
   }

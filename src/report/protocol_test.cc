@@ -31,7 +31,12 @@ TEST(Protocol, NonsenseIsNotBelieved) {
   const ProtocolRows p = ReadProtocol("[study]\nmargin = -1\nrepeats = 0\nfolds = 'x'\n");
   EXPECT_FALSE(p.margin || p.repeats || p.folds);
   EXPECT_FALSE(ReadProtocol("[study\n").readable);
+  for (const char* bad :
+       {"[.a]", "[[[a]]]", "[\n", "[#", "a = [}]", "[\xe7\x9c\xbc]", "a = \xff"}) {
+    EXPECT_FALSE(ReadProtocol(bad).readable) << bad;
+  }
   EXPECT_FALSE(ReadProtocol(std::string(100000, '[')).readable);
+  EXPECT_FALSE(ReadProtocol("a = " + std::string(100000, '[')).readable);
   EXPECT_TRUE(ReadProtocol("").rows.empty());
   EXPECT_FALSE(ReadProtocol("study = 3\nwhen = 1979-05-27\n").margin);
 }

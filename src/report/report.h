@@ -23,7 +23,7 @@ struct ReportOptions {
   // without.
   bool thumbnails = true;
   // JPEG bytes for an image, named as in predictions.csv. Called once for each listed mistake.
-  std::function<absl::StatusOr<std::string>(const std::string& file)> thumbnail_jpeg;
+  std::function<absl::StatusOr<std::string>(const std::string& file)> thumbnail_jpeg{};
   // Of each arm, the most confident mistakes; an image counts once, with the model that was the
   // surest.
   int max_mistakes = 24;

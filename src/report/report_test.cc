@@ -96,7 +96,7 @@ TEST(Report, OneCell) {
 
   EXPECT_EQ(report["format"], 1);
   EXPECT_EQ(report["title"], "eyes");
-  EXPECT_EQ(report["created"], "2026-09-21T14:13:39Z");
+  EXPECT_EQ(report["created"], "2026-09-21T14:13:43Z");
   EXPECT_EQ(report["synthetic"], true);
   EXPECT_EQ(report["data"]["positive"], 1);
   EXPECT_EQ(report["data"]["sites"][0]["name"], "Kita");
@@ -374,7 +374,7 @@ TEST(Report, HostileNames) {
   FakeRun run(kBinary, 1);
   run.Start("[data]\nsource = '</script><script>alert(1)</script>'\n");
   auto test = run.Images("</script><img src=x>,\"\n", 40, 1, {"</script>", "Minato"});
-  test[0].file += "\xff\xfe";  // no UTF-8
+  for (FakeImage& image : test) image.file += "\xff\xfe";  // no UTF-8
   for (const char* arm : {"pooled", "federated"}) {
     run.Predict({1, 1, arm, "", 0.1}, "test", test);  // bad models: many mistakes
   }
@@ -404,6 +404,8 @@ TEST(Report, HostileNames) {
   ASSERT_EQ(mistakes.size(), 5u);
   EXPECT_THAT(mistakes[0]["file"].get<std::string>(),
               testing::HasSubstr("</script><img src=x>,\"\n"));
+  EXPECT_THAT(mistakes[0]["file"].get<std::string>(),
+              testing::EndsWith("\xef\xbf\xbd\xef\xbf\xbd"));
   EXPECT_EQ(mistakes[0]["thumbnail"], "data:image/jpeg;base64,anBlZw==");
   EXPECT_TRUE(mistakes[1]["thumbnail"].is_null());
 

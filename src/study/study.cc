@@ -92,6 +92,7 @@ class Study {
     MANAKO_RETURN_IF_ERROR(CheckDevice(config_.train.device));
     threads_ = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     if (config_.data.image_size == 0) config_.data.image_size = UsualImageSize(config_.model.architecture);
+    if (config_.train.learning_rate == 0) config_.train.learning_rate = UsualLearningRate(config_.train, config_.model);
     std::string why;
     config_.train.precision = ResolvePrecision(config_.train.precision, config_.train.device, &why);
     if (!why.empty()) observer_->OnNote(fmt::format("Computing in {}: {}.", config_.train.precision, why));

@@ -2,16 +2,17 @@
 // higher score than a healthy one, ties counting one half), and how well a sample of patients
 // determines it.
 //
-//   Variance, one image a patient   DeLong, DeLong, Clarke-Pearson, Biometrics 44 (1988) 837-845
-//   Computed through midranks       Sun and Xu, IEEE Signal Processing Letters 21 (2014) 1389-1393,
-//   O(n log n) Several images of one patient   Obuchowski, Biometrics 53 (1997) 567-578; the same
-//   as DeLong's for one image each Interval                        on the logit scale (Pepe 2003,
-//   section 5.2.4), which stays within 0..1 and has better
-//                                   coverage than the plain one where AUCs are high
-//                                   (coverage_test.cc measures both)
-//   AUC of exactly 0 or 1           Newcombe, Statistics in Medicine 25 (2006) 559-573, method 5:
-//   DeLong's variance is zero
-//                                   there, which would be an interval of no width from ten images
+// Variance, one image a patient: DeLong, DeLong, Clarke-Pearson, Biometrics 44 (1988) 837-845,
+// through midranks in O(n log n): Sun and Xu, IEEE Signal Processing Letters 21 (2014) 1389-1393.
+//
+// Several images of one patient: Obuchowski, Biometrics 53 (1997) 567-578, which is DeLong's for
+// one image each.
+//
+// Interval: on the logit scale (Pepe 2003, section 5.2), which stays within 0..1 and has better
+// coverage than the plain one where AUCs are high (coverage_test.cc counts both).
+//
+// An AUC of exactly 0 or 1: Newcombe, Statistics in Medicine 25 (2006) 559-573, method 5. DeLong's
+// variance is zero there, which would be an interval of no width from ten images.
 #ifndef MANAKO_REPORT_STATS_AUC_H_
 #define MANAKO_REPORT_STATS_AUC_H_
 

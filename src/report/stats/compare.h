@@ -1,16 +1,16 @@
 // Two arms of a study: how far apart, how surely, and whether near enough to be called equivalent.
 //
 // Which method when (the report picks by what the cells of the study share):
-//   one cell                        the covariance of both on the same patients ("delong_paired",
-//   clustered or not) several, the same test images   Obuchowski and Rockette (1995) with seeds as
-//   random readers, degrees of freedom of
-//                                   Hillis, Statistics in Medicine 26 (2007) 596-619: counts that
-//                                   another test sample and that another training would have given
-//                                   other numbers
-//   several, other test images      Nadeau and Bengio, Machine Learning 52 (2003) 239-281:
-//   Student's t with the variance
-//                                   raised for training sets that overlap (also for repeated
-//                                   cross-validation: Bouckaert and Frank 2004)
+//
+//   one cell: the covariance of both on the same patients ("delong_paired", clustered or not).
+//
+//   several on the same test images: Obuchowski and Rockette (1995) with seeds as random readers
+//   and the degrees of freedom of Hillis, Statistics in Medicine 26 (2007) 596-619. Counts both
+//   that another test sample and that another training would have given other numbers.
+//
+//   several on other test images: Nadeau and Bengio, Machine Learning 52 (2003) 239-281: Student's
+//   t with the variance raised for training sets that overlap (also for repeated cross-validation:
+//   Bouckaert and Frank 2004).
 #ifndef MANAKO_REPORT_STATS_COMPARE_H_
 #define MANAKO_REPORT_STATS_COMPARE_H_
 
@@ -51,13 +51,10 @@ enum class Verdict { kEquivalent, kNotInferior, kInferior, kInconclusive };
 const char* VerdictName(
     Verdict verdict);  // "equivalent", "not_inferior", "inferior", "inconclusive"
 
-// The difference of two arms against a margin > 0.
-//   equivalent     the whole 90% interval lies inside (-margin, margin), which is two one-sided
-//   tests at 5% (Schuirmann,
-//                  J. Pharmacokinetics and Biopharmaceutics 15 (1987) 657-680)
-//   not_inferior   it lies above -margin, but not wholly below +margin
-//   inferior       it lies wholly below -margin
-//   inconclusive   otherwise, or without an interval
+// The difference of two arms against a margin > 0 by its 90% interval, which is two one-sided tests
+// at 5% (Schuirmann, J. Pharmacokinetics and Biopharmaceutics 15 (1987) 657-680). Equivalent: it
+// lies wholly inside (-margin, margin). Not inferior: above -margin, but not wholly below +margin.
+// Inferior: wholly below -margin. Inconclusive: otherwise, or without an interval.
 Verdict JudgeInterval(double low90, double high90, double margin);
 
 // The larger p-value of the two one-sided tests; NaN without a standard error.

@@ -24,7 +24,10 @@ export interface ForestProps {
   highest?: number; // the axis ends here at the latest
 }
 
-const kNarrow = 560;
+const kNarrow = 620;
+const kNamesWidth = 170;
+// Two signed numbers and their brackets in the widest of the usual typefaces.
+const kNumbersWidth = 225;
 // Keeps rules from running through the words.
 const kHalo = { fill: "currentColor", stroke: "var(--page)", strokeWidth: 4 };
 
@@ -96,7 +99,7 @@ export function Forest({ label, axis, rows, zero, highest }: ForestProps) {
           fy: "key",
           text: "name",
           textAnchor: "start",
-          dx: narrow ? 0 : -190,
+          dx: narrow ? 0 : -kNamesWidth,
           dy: narrow ? -12 : 0,
           fontWeight: 600,
           ...kHalo,
@@ -116,8 +119,8 @@ export function Forest({ label, axis, rows, zero, highest }: ForestProps) {
     if (zero) marks.push(Plot.ruleX([0], { stroke: "currentColor", strokeWidth: 1, insetTop: narrow ? 22 : 0 }));
     return {
       height: step * rows.length + 52,
-      marginLeft: narrow ? 6 : 190,
-      marginRight: narrow ? 6 : 190,
+      marginLeft: narrow ? 6 : kNamesWidth,
+      marginRight: narrow ? 6 : kNumbersWidth,
       marginBottom: 44,
       marginTop: 4,
       x: { domain },
