@@ -1,7 +1,6 @@
 #include "core/run_config.h"
 
 #include <fmt/ranges.h>
-#include <toml++/toml.h>
 
 #include <algorithm>
 #include <cmath>
@@ -9,6 +8,7 @@
 #include <type_traits>
 
 #include "base/status_macros.h"
+#include "core/toml.h"
 
 namespace manako {
 namespace {

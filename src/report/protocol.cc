@@ -2,16 +2,11 @@
 
 #include <fmt/format.h>
 
-// toml++ 3.3 asserts that a table's name begins as a key does, and only then looks: "[." would end
-// the program. Without its assertions the same parser reports such text as the error that it is.
-#ifndef TOML_ASSERT
-#define TOML_ASSERT(condition) static_cast<void>(0)
-#endif
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <set>
 #include <sstream>
+
+#include "core/toml.h"
 
 namespace manako {
 namespace {
