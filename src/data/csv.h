@@ -21,11 +21,12 @@ struct CsvTable {
   int Find(std::string_view column) const;
 };
 
-// Parses RFC 4180: quoted fields with "" for a quote, commas and line ends inside quotes. Beyond it: LF, CRLF or CR line
-// ends, a UTF-8 byte order mark, `;` or tab as the separator when the header has one and no comma, blank lines skipped,
-// spaces around unquoted fields cut off. `name` stands in messages.
-// InvalidArgument, with the line: another encoding than UTF-8, a NUL byte, an open quote, text behind a closing quote, a
-// row with more or fewer fields than the header, a repeated or empty column name, no header.
+// Parses RFC 4180: quoted fields with "" for a quote, commas and line ends inside quotes. Beyond
+// it: LF, CRLF or CR line ends, a UTF-8 byte order mark, `;` or tab as the separator when the
+// header has one and no comma, blank lines skipped, spaces around unquoted fields cut off. `name`
+// stands in messages. InvalidArgument, with the line: another encoding than UTF-8, a NUL byte, an
+// open quote, text behind a closing quote, a row with more or fewer fields than the header, a
+// repeated or empty column name, no header.
 absl::StatusOr<CsvTable> ParseCsv(std::string_view bytes, std::string_view name);
 
 }  // namespace manako

@@ -44,7 +44,7 @@ absl::StatusOr<Decoded> DecodeReduced(std::string_view bytes, int longer) {
   if (magic == "II*\0"sv || magic == "MM\0*"sv || magic == "II+\0"sv || magic == "MM\0+"sv) {
     return DecodeWithOpenCv(bytes, "TIFF");
   }
-  if (magic == "RIFF" && bytes.substr(8).starts_with("WEBP"))
+  if (magic == "RIFF" && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP")
     return DecodeWithOpenCv(bytes, "WebP");
   if (bytes.starts_with("BM") && bytes.size() >= 26) return DecodeWithOpenCv(bytes, "BMP");
   if (bytes.size() >= 132 && bytes.substr(128, 4) == "DICM") {

@@ -29,12 +29,15 @@ struct Result {
 };
 
 Result Decode(std::string_view bytes, int size, CropMode crop = CropMode::kOff) {
-  Result result{absl::OkStatus(), size, std::vector<uint8_t>(static_cast<size_t>(size) * size * 3, 77)};
+  Result result{absl::OkStatus(), size,
+                std::vector<uint8_t>(static_cast<size_t>(size) * size * 3, 77)};
   result.status = DecodeImage(bytes, {size, crop}, result.rgb.data());
   return result;
 }
 
-std::string ErrorOf(std::string_view bytes) { return std::string(MessageOf(Decode(bytes, 8).status)); }
+std::string ErrorOf(std::string_view bytes) {
+  return std::string(MessageOf(Decode(bytes, 8).status));
+}
 
 double MeanDifference(const Result& a, const Result& b) {
   double sum = 0;
@@ -82,7 +85,8 @@ std::string CmykJpeg(bool adobe) {
 }
 
 std::string WithExif(const std::string& jpeg, int orientation) {
-  const std::string tiff = std::string("II*\0\10\0\0\0\1\0", 10) + std::string("\x12\x01\3\0\1\0\0\0", 8) +
+  const std::string tiff = std::string("II*\0\10\0\0\0\1\0", 10) +
+                           std::string("\x12\x01\3\0\1\0\0\0", 8) +
                            LittleEndian(static_cast<uint64_t>(orientation), 4) + LittleEndian(0, 4);
   const std::string body = std::string("Exif\0\0", 6) + tiff;
   const auto length = static_cast<char>(body.size() + 2);
@@ -113,7 +117,8 @@ TEST(DecodeTest, GreyAndDeepAndTransparent) {
   cv::Mat deep(10, 10, CV_16UC1, cv::Scalar(2048));
   deep.at<uint16_t>(0, 0) = 4000;
   for (const std::string extension : {".png", ".tif"}) {
-    EXPECT_THAT(Decode(Encode(deep, extension), 10).At(5, 5), ElementsAre(128, 128, 128)) << extension;
+    EXPECT_THAT(Decode(Encode(deep, extension), 10).At(5, 5), ElementsAre(128, 128, 128))
+        << extension;
   }
   deep.at<uint16_t>(0, 0) = 65535;
   EXPECT_THAT(Decode(Encode(deep, ".png"), 10).At(5, 5), ElementsAre(8, 8, 8));
@@ -133,7 +138,8 @@ TEST(DecodeTest, InkJpeg) {
 
 TEST(DecodeTest, OnePixelAndThinPictures) {
   for (const std::string extension : {".png", ".jpg", ".bmp"}) {
-    const Result one = Decode(Encode(cv::Mat(1, 1, CV_8UC3, cv::Scalar(10, 20, 30)), extension), 16, CropMode::kAuto);
+    const Result one = Decode(Encode(cv::Mat(1, 1, CV_8UC3, cv::Scalar(10, 20, 30)), extension), 16,
+                              CropMode::kAuto);
     ASSERT_TRUE(one.status.ok()) << extension;
     EXPECT_NEAR(one.At(0, 0)[0], 30, 3) << extension;
     EXPECT_NEAR(one.At(15, 15)[2], 10, 3) << extension;
@@ -142,7 +148,8 @@ TEST(DecodeTest, OnePixelAndThinPictures) {
 }
 
 TEST(DecodeTest, LetterboxKeepsTheAspect) {
-  const Result result = Decode(Encode(cv::Mat(100, 200, CV_8UC3, cv::Scalar(200, 200, 200)), ".png"), 64);
+  const Result result =
+      Decode(Encode(cv::Mat(100, 200, CV_8UC3, cv::Scalar(200, 200, 200)), ".png"), 64);
   EXPECT_THAT(result.At(32, 15), ElementsAre(0, 0, 0));
   EXPECT_THAT(result.At(0, 16), ElementsAre(200, 200, 200));
   EXPECT_THAT(result.At(63, 47), ElementsAre(200, 200, 200));
@@ -151,7 +158,8 @@ TEST(DecodeTest, LetterboxKeepsTheAspect) {
 
 TEST(DecodeTest, JpegIsReducedAsFarAsTheSizeAllows) {
   const std::string bytes = Encode(Gradient(800, 600), ".jpg");
-  for (const auto& [longer, width] : {std::pair{100, 100}, {101, 200}, {200, 200}, {201, 400}, {401, 800}, {900, 800}}) {
+  for (const auto& [longer, width] :
+       {std::pair{100, 100}, {101, 200}, {200, 200}, {201, 400}, {401, 800}, {900, 800}}) {
     const auto decoded = DecodeReduced(bytes, longer);
     ASSERT_TRUE(decoded.ok());
     EXPECT_EQ(decoded->image.width, width) << longer;
@@ -164,7 +172,8 @@ TEST(DecodeTest, JpegIsReducedAsFarAsTheSizeAllows) {
 
 TEST(DecodeTest, PngIsAveragedOverBlocks) {
   cv::Mat stripes(64, 70, CV_8UC3);
-  for (int x = 0; x < 70; ++x) stripes.col(x).setTo(x % 2 ? cv::Scalar(200, 200, 200) : cv::Scalar(0, 0, 0));
+  for (int x = 0; x < 70; ++x)
+    stripes.col(x).setTo(x % 2 ? cv::Scalar(200, 200, 200) : cv::Scalar(0, 0, 0));
   const auto decoded = DecodeReduced(Encode(stripes, ".png"), 17);
   ASSERT_TRUE(decoded.ok());
   EXPECT_EQ(decoded->image.width, 18);  // blocks of 4, the last of 2
@@ -183,8 +192,8 @@ TEST(DecodeTest, InterlacedPng) {
         static_cast<std::string*>(png_get_io_ptr(p))->append(reinterpret_cast<char*>(data), size);
       },
       nullptr);
-  png_set_IHDR(png, info, 33, 21, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_ADAM7, PNG_COMPRESSION_TYPE_DEFAULT,
-               PNG_FILTER_TYPE_DEFAULT);
+  png_set_IHDR(png, info, 33, 21, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_ADAM7,
+               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
   png_write_info(png, info);
   png_set_bgr(png);
   std::vector<png_bytep> rows;
@@ -231,7 +240,8 @@ TEST(DecodeTest, ExifOrientationTurnsThePicture) {
   picture(cv::Rect(0, 0, 32, 32)).setTo(cv::Scalar(255, 255, 255));  // top left
   const std::string jpeg = Encode(picture, ".jpg");
   // EXIF 2.32: where the top left corner of the stored picture is shown.
-  const std::pair<int, int> corners[] = {{16, 16}, {48, 16}, {48, 48}, {16, 48}, {16, 16}, {48, 16}, {48, 48}, {16, 48}};
+  const std::pair<int, int> corners[] = {{16, 16}, {48, 16}, {48, 48}, {16, 48},
+                                         {16, 16}, {48, 16}, {48, 48}, {16, 48}};
   for (int orientation = 1; orientation <= 8; ++orientation) {
     const Result result = Decode(WithExif(jpeg, orientation), 64);
     ASSERT_TRUE(result.status.ok()) << result.status;
@@ -268,7 +278,8 @@ TEST(DecodeTest, TruncatedFilesAreErrors) {
   for (const std::string extension : {".jpg", ".png", ".bmp", ".tif", ".webp"}) {
     const std::string bytes = Encode(picture, extension);
     for (const double share : {0.3, 0.6, 0.9}) {
-      const std::string cut = bytes.substr(0, static_cast<size_t>(static_cast<double>(bytes.size()) * share));
+      const std::string cut =
+          bytes.substr(0, static_cast<size_t>(static_cast<double>(bytes.size()) * share));
       EXPECT_THAT(ErrorOf(cut), HasSubstr("truncated")) << extension << " " << share;
     }
   }
@@ -288,8 +299,11 @@ TEST(DecodeTest, HarmlessJpegWarningsAreNoErrors) {
 
 TEST(DecodeTest, DamagedBytesDoNoHarm) {
   for (const std::string extension : {".jpg", ".png", ".bmp", ".tif", ".webp"}) {
-    Mutate(WithExif(Encode(Gradient(9, 7), extension), 6), [](std::string_view b) { Decode(b, 8); }, 7);
-    Mutate(Encode(Gradient(9, 7), extension), [](std::string_view b) { Decode(b, 8); }, 3);
+    Mutate(
+        WithExif(Encode(Gradient(9, 7), extension), 6), [](std::string_view b) { Decode(b, 8); },
+        7);
+    Mutate(
+        Encode(Gradient(9, 7), extension), [](std::string_view b) { Decode(b, 8); }, 3);
   }
   const std::string exif = WithExif("\xff\xd8", 6).substr(6);
   EXPECT_EQ(ExifOrientation(exif), 6);
@@ -322,8 +336,9 @@ TEST(FundusCropTest, BoxIsWithinAPercentAndSpecksDoNotCount) {
 
 TEST(FundusCropTest, AutoLeavesOtherPicturesAlone) {
   const auto box_of = [](const cv::Mat& picture) {
-    return FindContent({picture.cols, picture.rows, std::vector<uint8_t>(picture.datastart, picture.dataend)},
-                       CropMode::kAuto);
+    return FindContent(
+        {picture.cols, picture.rows, std::vector<uint8_t>(picture.datastart, picture.dataend)},
+        CropMode::kAuto);
   };
   EXPECT_EQ(box_of(Gradient(100, 80)), (Box{0, 0, 100, 80}));
   EXPECT_EQ(box_of(cv::Mat(80, 100, CV_8UC3, cv::Scalar(0, 0, 0))), (Box{0, 0, 100, 80}));
@@ -345,7 +360,8 @@ TEST(FundusCropTest, AWideBorderIsDecodedFiner) {
 TEST(ResampleTest, KeepsConstantsAndTheMean) {
   for (const int from : {1, 2, 7, 100}) {
     for (const int to : {1, 3, 50, 224}) {
-      const RgbImage image{from, from, std::vector<uint8_t>(static_cast<size_t>(from) * from * 3, 93)};
+      const RgbImage image{from, from,
+                           std::vector<uint8_t>(static_cast<size_t>(from) * from * 3, 93)};
       std::vector<uint8_t> out(static_cast<size_t>(to) * to * 3);
       Resample(image, {0, 0, from, from}, {out.data(), to, to, static_cast<size_t>(to) * 3});
       for (uint8_t value : out) ASSERT_EQ(value, 93) << from << " to " << to;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <set>
 #include <system_error>
 
 #include "base/status_macros.h"
@@ -14,8 +15,6 @@ namespace manako {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kMaxDepth = 32;
 
 bool IsKnownImage(std::string_view lower) {
   static constexpr std::array<std::string_view, 12> kEndings = {".jpg", ".jpeg", ".jpe",  ".jfif",
@@ -66,23 +65,22 @@ absl::StatusOr<std::vector<std::string>> ListFolders(const std::string& folder) 
 
 using FolderId = std::pair<dev_t, ino_t>;
 
-// Collects the images below `folder`. `above` are the folders that lead here: a link back to one of
-// them is a circle.
-absl::Status Walk(const std::string& folder, const std::string& shown, const FoundImage& like,
-                  std::vector<FolderId>* above, Found* found) {
+FolderId IdOf(const std::string& folder) {
   struct stat info;
-  if (::stat(folder.c_str(), &info) != 0) return absl::OkStatus();
-  const FolderId id{info.st_dev, info.st_ino};
-  if (above->size() >= kMaxDepth || std::find(above->begin(), above->end(), id) != above->end()) {
-    return absl::OkStatus();
-  }
-  above->push_back(id);
+  return ::stat(folder.c_str(), &info) == 0 ? FolderId(info.st_dev, info.st_ino) : FolderId();
+}
+
+// Collects the images below `folder`, each folder once: links may lead in circles or back to what
+// was `seen`.
+absl::Status Walk(const std::string& folder, const std::string& shown, const FoundImage& like,
+                  std::set<FolderId>* seen, Found* found) {
+  if (!seen->insert(IdOf(folder)).second) return absl::OkStatus();
   MANAKO_ASSIGN_OR_RETURN(const std::vector<std::string> names, List(folder));
   for (const std::string& name : names) {
     const std::string path = folder + "/" + name, relative = shown + "/" + name;
     if (IsFolder(path)) {
       if (name.starts_with(".") || name == "__MACOSX") continue;
-      MANAKO_RETURN_IF_ERROR(Walk(path, relative, like, above, found));
+      MANAKO_RETURN_IF_ERROR(Walk(path, relative, like, seen, found));
       continue;
     }
     const std::string lower = ToLowerAscii(name);
@@ -92,12 +90,15 @@ absl::Status Walk(const std::string& folder, const std::string& shown, const Fou
     image.path = path;
     found->images.push_back(std::move(image));
   }
-  above->pop_back();
   return absl::OkStatus();
 }
 
-absl::Status AddClassFolders(const std::string& root, const std::string& shown, Split given,
-                             Found* found) {
+// The subfolders of the last of `roots` are classes.
+absl::Status AddClassFolders(const std::vector<std::string>& roots, const std::string& shown,
+                             Split given, Found* found) {
+  const std::string& root = roots.back();
+  std::set<FolderId> above;
+  for (const std::string& folder : roots) above.insert(IdOf(folder));
   MANAKO_ASSIGN_OR_RETURN(const std::vector<std::string> classes, ListFolders(root));
   if (classes.empty()) {
     return InvalidArgument(
@@ -109,8 +110,8 @@ absl::Status AddClassFolders(const std::string& root, const std::string& shown, 
     FoundImage like;
     like.label = ToDisplay(name);
     like.given = given;
-    std::vector<FolderId> above;
-    MANAKO_RETURN_IF_ERROR(Walk(root + "/" + name, shown + name, like, &above, found));
+    std::set<FolderId> seen = above;
+    MANAKO_RETURN_IF_ERROR(Walk(root + "/" + name, shown + name, like, &seen, found));
   }
   return absl::OkStatus();
 }
@@ -128,13 +129,14 @@ absl::StatusOr<Found> DiscoverFolder(const std::string& folder) {
     other = other || split == Split::kTest || split == Split::kValidation;
   }
   if (!train || !other) {
-    MANAKO_RETURN_IF_ERROR(AddClassFolders(folder, "", Split::kUnset, &found));
+    MANAKO_RETURN_IF_ERROR(AddClassFolders({folder}, "", Split::kUnset, &found));
     return found;
   }
   for (const std::string& name : names) {
     const Split split = SplitFromName(name);
     if (split == Split::kUnset) continue;
-    MANAKO_RETURN_IF_ERROR(AddClassFolders(folder + "/" + name, name + "/", split, &found));
+    MANAKO_RETURN_IF_ERROR(
+        AddClassFolders({folder, folder + "/" + name}, name + "/", split, &found));
     found.test_given = found.test_given || split == Split::kTest;
   }
   return found;

@@ -8,8 +8,8 @@
 
 namespace manako {
 
-// The orientation (1 to 8) from the content of a JPEG's APP1 segment ("Exif\0\0", then TIFF; EXIF 2.32, 4.6.4). 1 when
-// there is none, or when the bytes are damaged.
+// The orientation (1 to 8) from the content of a JPEG's APP1 segment ("Exif\0\0", then TIFF;
+// EXIF 2.32, 4.6.4). 1 when there is none, or when the bytes are damaged.
 int ExifOrientation(std::string_view app1);
 
 // Turns a square picture of side * side RGB pixels upright, in place.

@@ -1,4 +1,5 @@
-// Remembers the digests of files, so that a second run need not read gigabytes to know that nothing has changed.
+// Remembers the digests of files, so that a second run need not read gigabytes to know that nothing
+// has changed.
 #ifndef MANAKO_DATA_FILE_INDEX_H_
 #define MANAKO_DATA_FILE_INDEX_H_
 
@@ -11,7 +12,8 @@
 
 namespace manako {
 
-// A file counts as unchanged while its size, modification and status-change times (nanoseconds) are.
+// A file counts as unchanged while its size, modification and status-change times (nanoseconds)
+// are.
 struct FileStamp {
   int64_t size = -1, modified_ns = 0, changed_ns = 0;
   friend bool operator==(const FileStamp&, const FileStamp&) = default;
@@ -20,8 +22,9 @@ struct FileStamp {
 // NotFound, PermissionDenied or Unavailable; InvalidArgument when it is no regular file.
 absl::StatusOr<FileStamp> StampOf(const std::string& path);
 
-// Text, one line a file: CRC-32 of the rest of the line, SHA-256, size, both times, absolute path (escaped as by
-// ToDisplay()). A line whose checksum fails is passed over, so damage costs one digest. Not shared between threads.
+// Text, one line a file: CRC-32 of the rest of the line, SHA-256, size, both times, absolute path
+// (escaped as by ToDisplay()). A line whose checksum fails is passed over, so damage costs one
+// digest. Not shared between threads.
 class FileIndex {
  public:
   // What can be read of the file at `path`; nothing when there is none.

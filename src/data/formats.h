@@ -1,4 +1,5 @@
-// The decoders of single formats, behind decode.h. Each checks the size that the header tells before it takes memory.
+// The decoders of single formats, behind decode.h. Each checks the size that the header tells
+// before it takes memory.
 #ifndef MANAKO_DATA_FORMATS_H_
 #define MANAKO_DATA_FORMATS_H_
 
@@ -11,7 +12,8 @@ namespace manako {
 
 // As DecodeReduced(). JPEG: reduced by 2, 4 or 8 in the inverse DCT (libjpeg).
 absl::StatusOr<Decoded> DecodeJpeg(std::string_view bytes, int longer);
-// PNG: read row by row, averaged over blocks of whole pixels (interlaced files are read whole first).
+// PNG: read row by row, averaged over blocks of whole pixels (interlaced files are read whole
+// first).
 absl::StatusOr<Decoded> DecodePng(std::string_view bytes, int longer);
 // TIFF, BMP and WebP through OpenCV, whole.
 absl::StatusOr<Decoded> DecodeWithOpenCv(std::string_view bytes, std::string_view format);
@@ -24,8 +26,8 @@ Extent TiffExtent(std::string_view bytes);
 Extent BmpExtent(std::string_view bytes);
 Extent WebpExtent(std::string_view bytes);
 
-// The number of bits that 16-bit samples really use: the smallest of 8, 10, 12, 14 and 16 that holds `brightest`. X-rays
-// of 10 to 14 bits are often stored in 16.
+// The number of bits that 16-bit samples really use: the smallest of 8, 10, 12, 14 and 16 that
+// holds `brightest`. X-rays of 10 to 14 bits are often stored in 16.
 int UsedBits(uint16_t brightest);
 
 // ResourceExhausted when width * height * bytes_per_pixel > kMaxDecodedBytes.

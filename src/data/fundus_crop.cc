@@ -35,12 +35,28 @@ int Quantile(const Histogram& histogram, double share) {
   return 255;
 }
 
-// First and last index whose count reaches `least`; {0, -1} when none does.
-std::pair<int, int> Range(const std::vector<int>& counts, int least) {
-  int first = 0, last = static_cast<int>(counts.size()) - 1;
-  while (first <= last && counts[static_cast<size_t>(first)] < least) ++first;
-  while (last >= first && counts[static_cast<size_t>(last)] < least) --last;
-  return {first, last};
+struct Run {
+  int first = 0, last = -1;
+  int64_t weight = 0;
+};
+
+// The indices whose count reaches `least`: the heaviest run of them, if it holds nearly all of
+// their weight (what stands apart is a line of text), else from the first to the last. Small gaps
+// do not end a run.
+Run FindRun(const std::vector<int>& counts, int least) {
+  const int gap = static_cast<int>(counts.size()) / 33 + 1;
+  Run run, best, all;
+  for (int i = 0; i < static_cast<int>(counts.size()); ++i) {
+    const int count = counts[static_cast<size_t>(i)];
+    if (count < least) continue;
+    if (run.weight == 0 || i - run.last > gap) run = {i, i, 0};
+    if (all.weight == 0) all.first = i;
+    run.last = all.last = i;
+    run.weight += count;
+    all.weight += count;
+    if (run.weight > best.weight) best = run;
+  }
+  return best.weight * 20 >= all.weight * 19 ? best : all;
 }
 
 }  // namespace
@@ -80,9 +96,10 @@ Box FindContent(const RgbImage& image, CropMode mode) {
     }
     rows[static_cast<size_t>(y)] = count;
   }
-  const auto [top, bottom] = Range(rows, std::max(2, image.width / 50));
-  const auto [left, right] = Range(columns, std::max(2, image.height / 50));
-  const Box box{left, top, right - left + 1, bottom - top + 1};
+  const Run down = FindRun(rows, std::max(2, image.width / 50));
+  const Run across = FindRun(columns, std::max(2, image.height / 50));
+  const Box box{across.first, down.first, across.last - across.first + 1,
+                down.last - down.first + 1};
   // A box this small is a label or a reflection, not the picture.
   if (box.width < image.width / 8 || box.height < image.height / 8) return whole;
   if (box.width < 1 || box.height < 1) return whole;

@@ -14,10 +14,12 @@ enum class CropMode { kOff, kOn, kAuto };
 // "auto", "on", "off"; InvalidArgument otherwise.
 absl::StatusOr<CropMode> ParseCropMode(std::string_view text);
 
-// The bounding box of what is brighter than the border, by the projections on rows and columns: a row counts when at
-// least 2% of it is brighter, so specks and lines of text do not count. "Brighter" is measured against level and noise of
-// the four corners. kAuto gives the whole frame unless all four corners are dark and the box leaves out at least 3% of
-// the width or the height; kOn gives the box whenever there is one; kOff the whole frame.
+// The bounding box of what is brighter than the border, by the projections on rows and columns: a
+// row counts when at least 2% of it is brighter, and rows that stand apart with at most 5% of the
+// light (a line of text) do not, so specks and labels do not count. "Brighter" is measured against
+// level and noise of the four corners. kAuto gives the whole frame unless all four corners are dark
+// and the box leaves out at least 3% of the width or the height; kOn gives the box whenever there
+// is one; kOff the whole frame.
 Box FindContent(const RgbImage& image, CropMode mode);
 
 }  // namespace manako

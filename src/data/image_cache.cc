@@ -108,7 +108,6 @@ absl::StatusOr<std::unique_ptr<ImageCacheWriter>> ImageCacheWriter::Create(const
   if (side == 0 || side > kMaxSide)
     return InvalidArgument("image_size must be 1 to {}, but is {}", kMaxSide, side);
   std::unique_ptr<ImageCacheWriter> writer(new ImageCacheWriter());
-  writer->table_ = {side, StrideOf(side), key, std::vector<CachedImage>(count)};
   const std::string folder = std::filesystem::path(path).parent_path().string();
   struct statvfs disk;
   const uint64_t needed = kHeaderSize + count * (StrideOf(side) + kEntrySize);
@@ -121,6 +120,7 @@ absl::StatusOr<std::unique_ptr<ImageCacheWriter>> ImageCacheWriter::Create(const
           (needed >> 20) + 1, folder, room >> 20);
     }
   }
+  writer->table_ = {side, StrideOf(side), key, std::vector<CachedImage>(count)};
   MANAKO_ASSIGN_OR_RETURN(writer->file_, AtomicFileWriter::Create(path));
   return writer;
 }

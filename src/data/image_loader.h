@@ -18,13 +18,15 @@ struct LoadOptions {
   std::string cache_folder;
   DecodeOptions decode;
   int threads = 1;
-  std::function<void(size_t done, size_t total)> progress;  // while decoding; from one thread at a time
+  std::function<void(size_t done, size_t total)>
+      progress;  // while decoding; from one thread at a time
 };
 
-// The cache of these images: slot i is images[i]. The file is <cache_folder>/<key>.mkc; digests of the source files are
-// remembered in <cache_folder>/files.index. Where the cache is there and whole, no image is opened; where the index knows
-// all files, none is even read. An image that cannot be read is a bad slot with its reason, not an error; an .npz that
-// cannot is one. The result does not depend on the number of threads; at most `threads` images are in memory at a time
+// The cache of these images: slot i is images[i]. The file is <cache_folder>/<key>.mkc; digests of
+// the source files are remembered in <cache_folder>/files.index. Where the cache is there and
+// whole, no image is opened; where the index knows all files, none is even read. An image that
+// cannot be read is a bad slot with its reason, not an error; an .npz that cannot is one. The
+// result does not depend on the number of threads; at most `threads` images are in memory at a time
 // (of an .npz: 64 more, as they are stored).
 // Errors: DataLoss (an .npz), ResourceExhausted (disk), PermissionDenied (the cache's folder).
 absl::StatusOr<std::shared_ptr<const ImageCache>> LoadImages(const std::vector<FoundImage>& images,

@@ -25,7 +25,8 @@ absl::Status ReadAll(std::string_view bytes) {
   for (const std::string& name : npz->names()) {
     MANAKO_ASSIGN_OR_RETURN(auto reader, npz->Open(name));
     if (reader->header().elements() > 1 << 20) continue;
-    std::string data(static_cast<size_t>(reader->header().elements() * reader->header().item_size()), '\0');
+    std::string data(
+        static_cast<size_t>(reader->header().elements() * reader->header().item_size()), '\0');
     MANAKO_RETURN_IF_ERROR(reader->Read(data.data(), data.size()));
     (void)npz->ReadLabels(name, 1 << 20);
   }
@@ -57,14 +58,16 @@ TEST(NpzTest, LabelsOfManyTypes) {
                                {"b.npy", Npy(">i2", "2,", big_endian)},
                                {"f.npy", Npy("<f8", "2,", doubles)},
                                {"n.npy", Npy("|i1", "1,", "\xff")},
-                               {"m.npy", Npy("|u1", "1, 2", "\1\0")}});
+                               {"m.npy", Npy("|u1", "1, 2", "\1\1")}});
   const auto npz = NpzFile::Parse(Bytes(zip));
   ASSERT_TRUE(npz.ok()) << npz.status();
   EXPECT_THAT(*npz->ReadLabels("u"), ElementsAre(1, 2));
   EXPECT_THAT(*npz->ReadLabels("b"), ElementsAre(1, 2));
   EXPECT_THAT(*npz->ReadLabels("f"), ElementsAre(1, 0));
-  EXPECT_THAT(ErrorOf(npz->ReadLabels("n").status()), HasSubstr("n[0] is -1: labels are whole numbers"));
-  EXPECT_THAT(ErrorOf(npz->ReadLabels("m").status()), HasSubstr("m has shape (1, 2): one class an image"));
+  EXPECT_THAT(ErrorOf(npz->ReadLabels("n").status()),
+              HasSubstr("n[0] is -1: labels are whole numbers"));
+  EXPECT_THAT(ErrorOf(npz->ReadLabels("m").status()),
+              HasSubstr("m has shape (1, 2): one class an image"));
   EXPECT_THAT(ErrorOf(npz->ReadLabels("x").status()), HasSubstr("array x is not in the .npz"));
 }
 
@@ -76,15 +79,17 @@ TEST(NpzTest, DamageIsFound) {
   EXPECT_THAT(ErrorOf(ReadAll(flipped)), HasSubstr("fails its checksum"));
   EXPECT_THAT(ErrorOf(ReadAll(Zip({{"a.npy", Npy("|u1", "7,", "abcdef")}}))),
               HasSubstr("its shape asks for 7 bytes, but 6 are there"));
-  EXPECT_THAT(ErrorOf(ReadAll(Zip({{"a.npy", Npy("|O", "1,", "abc")}}))), HasSubstr("type |O is not read"));
+  EXPECT_THAT(ErrorOf(ReadAll(Zip({{"a.npy", Npy("|O", "1,", "abc")}}))),
+              HasSubstr("type |O is not read"));
   EXPECT_THAT(ErrorOf(ReadAll(Zip({{"a.npy", Npy("<u8", "0, 4294967296, 4294967296", "")}}))),
               HasSubstr("more than 2^40"));
 }
 
 TEST(NpzTest, DamagedBytesDoNoHarm) {
   for (const bool compress : {false, true}) {
-    const std::string zip =
-        Zip({{"a.npy", Npy("|u1", "2, 2, 3", "abcdefabcdef")}, {"l.npy", Npy("<i8", "1,", "12345678")}}, compress);
+    const std::string zip = Zip(
+        {{"a.npy", Npy("|u1", "2, 2, 3", "abcdefabcdef")}, {"l.npy", Npy("<i8", "1,", "12345678")}},
+        compress);
     Mutate(zip, [](std::string_view damaged) { ReadAll(damaged).IgnoreError(); });
   }
   Mutate(Npy("|u1", "2, 3", ""), [](std::string_view damaged) { (void)ParseNpyHeader(damaged); });

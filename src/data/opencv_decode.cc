@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
 
 #include "base/status_macros.h"
@@ -28,6 +29,9 @@ absl::StatusOr<Decoded> DecodeWithOpenCv(std::string_view bytes, std::string_vie
   // OpenCV keeps its own copy beside ours; TIFF may have 16 bits.
   const uint64_t bytes_per_pixel = format == "TIFF" ? 9 : 6;
   MANAKO_RETURN_IF_ERROR(CheckDecodedSize(extent.width, extent.height, bytes_per_pixel));
+  // Its decoders report every damaged file on the terminal; the status says it already.
+  static const auto kQuiet = cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
+  (void)kQuiet;
   cv::Mat bgr;
   try {
     const cv::Mat in(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));

@@ -8,9 +8,10 @@
 
 namespace manako {
 
-// Scales the part `box` of `image` to width * height pixels and writes them into the picture at `to`, whose rows are
-// `stride` bytes apart. Separable triangle filter whose support grows with the reduction (what Pillow and torchvision
-// call bilinear with antialiasing), in float32 in a fixed order: the same bits on every machine.
+// Scales the part `box` of `image` to width * height pixels and writes them into the picture at
+// `to`, whose rows are `stride` bytes apart. Separable triangle filter whose support grows with the
+// reduction (what Pillow and torchvision call bilinear with antialiasing), in float32 in a fixed
+// order: the same bits on every machine.
 struct Target {
   uint8_t* to;
   int width, height;

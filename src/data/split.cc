@@ -138,10 +138,12 @@ absl::StatusOr<Sides> Divide(const Dataset& dataset, const std::vector<Group>& g
   const std::vector<int> train = CountImages(groups, sides.train, classes);
   const std::vector<int> test = CountImages(groups, sides.test, classes);
   for (size_t c = 0; c < classes; ++c) {
-    if (train[c] > 0) continue;
+    // A given test set may lack a class; it is not ours to refuse.
+    if (train[c] > 0 && (test[c] > 0 || dataset.test_given)) continue;
     return InvalidArgument(
-        "class \"{}\" has no training images ({} are for testing): give more images of it",
-        dataset.classes[c], test[c]);
+        "class \"{}\" is left with {} images to train on and {} to test on: each needs one, give "
+        "more images of it",
+        dataset.classes[c], train[c], test[c]);
   }
   return sides;
 }

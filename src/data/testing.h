@@ -37,7 +37,8 @@ class FolderTest : public testing::Test {
 };
 
 // The picture as a file of the format that `extension` (".png") names.
-inline std::string Encode(const cv::Mat& picture, const std::string& extension, const std::vector<int>& options = {}) {
+inline std::string Encode(const cv::Mat& picture, const std::string& extension,
+                          const std::vector<int>& options = {}) {
   std::vector<uint8_t> bytes;
   cv::imencode(extension, picture, bytes, options);
   return {bytes.begin(), bytes.end()};
@@ -57,12 +58,16 @@ inline cv::Mat Gradient(int width, int height, int variant = 0) {
 }
 
 // A small PNG that differs from all others with another number.
-inline std::string TinyPng(int number) { return Encode(Gradient(12, 12, number) + cv::Scalar(number % 50, 0, number / 50), ".png"); }
+inline std::string TinyPng(int number) {
+  return Encode(Gradient(12, 12, number) + cv::Scalar(number % 50, 0, number / 50), ".png");
+}
 
-// Calls `parse` with the bytes cut at every length and with bytes flipped, as a fuzzer would begin. The parser must
-// return; sanitizers watch what it touches.
-inline void Mutate(std::string_view bytes, const std::function<void(std::string_view)>& parse, size_t step = 1) {
-  for (size_t size = 0; size < bytes.size(); size += step) parse(std::string(bytes.substr(0, size)));
+// Calls `parse` with the bytes cut at every length and with bytes flipped, as a fuzzer would begin.
+// The parser must return; sanitizers watch what it touches.
+inline void Mutate(std::string_view bytes, const std::function<void(std::string_view)>& parse,
+                   size_t step = 1) {
+  for (size_t size = 0; size < bytes.size(); size += step)
+    parse(std::string(bytes.substr(0, size)));
   for (size_t i = 0; i < bytes.size(); i += step) {
     for (const int mask : {0x01, 0x80, 0xff}) {
       std::string damaged(bytes);

@@ -8,11 +8,13 @@
 
 namespace manako {
 
-// The first byte that is no part of well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates), or bytes.size().
+// The first byte that is no part of well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates),
+// or bytes.size().
 size_t FindInvalidUtf8(std::string_view bytes);
 
-// The same text with every control character, every `%` before two hexadecimal digits and every byte outside UTF-8 as
-// %XX, so that it is one line of valid UTF-8 and two different names stay different.
+// The same text with every control character, every `%` before two hexadecimal digits and every
+// byte outside UTF-8 as %XX, so that it is one line of valid UTF-8 and two different names stay
+// different.
 std::string ToDisplay(std::string_view bytes);
 
 // ASCII letters in lower case, all else as it is.
