@@ -27,6 +27,7 @@ struct StudyFlags {
   std::string resume;
   int threads = 0;
   int threads_per_site = 1;
+  double checkpoint_seconds = 10;
   bool json = false;
 };
 
@@ -49,12 +50,28 @@ std::string DefaultFolder() {
   return fmt::format("runs/{:%Y%m%d-%H%M%S}", fmt::localtime(std::time(nullptr)));
 }
 
+// A resumed run keeps its settings; a flag that would be ignored is an error.
+absl::Status RefuseSettings(const CLI::App& command, const std::string& folder) {
+  for (const CLI::Option* option : command.get_options()) {
+    const std::string name = option->get_single_name();
+    const bool allowed = name == "resume" || name == "threads" || name == "json" || name == "checkpoint-seconds";
+    if (option->count() > 0 && !allowed) {
+      const std::string shown = option->get_name(option->get_positional());
+      return InvalidArgument("--resume goes on with the settings in {}/config.toml: leave out {}, or start a new run with another --out",
+                             folder, shown);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Run(StudyFlags flags, const CLI::App& command) {
   StudyOptions options;
   options.resume = !flags.resume.empty();
   options.out = options.resume ? flags.resume : flags.out.empty() ? DefaultFolder() : flags.out;
   while (options.out.size() > 1 && options.out.back() == '/') options.out.pop_back();
-  if (!options.resume) {
+  if (options.resume) {
+    MANAKO_RETURN_IF_ERROR(RefuseSettings(command, options.out));
+  } else {
     // A column of hospitals is a partition, unless another one is asked for.
     if (!flags.config.data.site_column.empty() && command.count("--partition") == 0) flags.config.partition.scheme = "column";
     if (!flags.config.partition.proportions.empty()) {
@@ -66,6 +83,7 @@ absl::Status Run(StudyFlags flags, const CLI::App& command) {
   options.config = flags.config;
   options.threads = flags.threads;
   options.threads_per_site = flags.threads_per_site;
+  options.checkpoint_seconds = flags.checkpoint_seconds;
   options.version = kVersion;
   StopOnSignal(options.out);
   const auto progress = MakeProgress(flags.json ? ProgressStyle::kJson : isatty(STDERR_FILENO) ? ProgressStyle::kTerminal : ProgressStyle::kPlain);
@@ -77,7 +95,7 @@ absl::Status Run(StudyFlags flags, const CLI::App& command) {
 
 void AddStudyCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<StudyFlags>();
-  CLI::App* command = app.add_subcommand("study", "Compare pooled, federated and lone training on a folder of images");
+  CLI::App* command = app.add_subcommand("study", "Compare pooled, federated and lone training on images");
   command->add_option("--out", flags->out, "Run folder (default: runs/ and the time)");
   command->add_option("--resume", flags->resume, "Go on with the run in this folder");
   // Read the moment it is met, before the flags' values are stored, so that they win wherever they stand.
@@ -93,14 +111,16 @@ void AddStudyCommand(CLI::App& app, int* exit_code) {
       ->trigger_on_parse();
   command->add_option("--threads", flags->threads, "Sites that train at once (default: all cores)");
   command->add_option("--threads-per-site", flags->threads_per_site, "Threads of one site's training")->group("");
+  command->add_option("--checkpoint-seconds", flags->checkpoint_seconds, "Save unfinished models at most so often")->group("");
   command->add_flag("--json", flags->json, "Events as JSON lines on standard output");
   AddConfigFlags(*command, flags->config);
   command->footer(
       "Examples:\n"
       "  manako study images/ --sites 3 --out runs/rd\n"
-      "  manako study images/ --test images-test/ --model resnet18 --init resnet18.pth --rounds 20 --repeats 5\n"
-      "  manako study manifest.csv --group-column patient --site-column hospital --folds 5\n"
-      "Every setting: manako study --help-all. What the run folder holds: docs/run-folder.md");
+      "  manako study images/ --test images-test/ --model resnet18 \\\n"
+      "    --init resnet18.pth --rounds 20 --local-epochs 1 --repeats 5\n"
+      "  manako study manifest.csv --group-column patient --site-column hospital\n"
+      "Every setting: manako study --help-all");
   command->callback([flags, command, exit_code] {
     if (const absl::Status status = Run(*flags, *command); !status.ok()) *exit_code = ReportError(status);
   });

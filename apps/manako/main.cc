@@ -1,5 +1,6 @@
 // manako: one program for the study, and later for the server and the sites.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -7,6 +8,7 @@
 #include <string>
 
 #include "apps/manako/commands.h"
+#include "apps/manako/help_format.h"
 #include "base/status_macros.h"
 
 namespace manako {
@@ -22,7 +24,8 @@ int ReportError(const absl::Status& status) {
     case absl::StatusCode::kNotFound:
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
-    case absl::StatusCode::kPermissionDenied: return kBadInput;
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kDataLoss: return kBadInput;
     default: return kFailed;
   }
 }
@@ -30,10 +33,12 @@ int ReportError(const absl::Status& status) {
 namespace {
 
 int Main(int argc, char** argv) {
-  CLI::App app{"Manako: train one diagnostic image model together while no image leaves a hospital.", "manako"};
+  CLI::App app{"Train one diagnostic image model together while no image leaves a hospital.", "manako"};
   app.set_version_flag("--version", fmt::format("manako {}", kVersion));
   app.require_subcommand(1);
-  app.get_formatter()->column_width(34);
+  auto format = std::make_shared<HelpFormat>();
+  format->column_width(28);
+  app.formatter(format);
   app.footer(
       "Examples:\n"
       "  manako phantom --out images/ --per-class 300\n"
@@ -45,12 +50,19 @@ int Main(int argc, char** argv) {
   AddStudyCommand(app, &exit_code);
   AddPhantomCommand(app, &exit_code);
   AddReportCommand(app, &exit_code);
+  const auto is_first = [&](const CLI::App* command) { return argc > 1 && command->get_name() == argv[1]; };
+  if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first).empty()) {
+    fmt::print(stderr, "manako: there is no command {}: `manako --help` lists them\n", argv[1]);
+    return kBadInput;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
-    fmt::print(stderr, "manako: {} (try `manako{} --help`)\n", error.what(),
-               argc > 1 && argv[1][0] != '-' ? std::string(" ") + argv[1] : "");
+    const std::string command = argc > 1 && argv[1][0] != '-' ? std::string(" ") + argv[1] : "";
+    const std::string unknown = fmt::format("{}", fmt::join(app.remaining(/*recurse=*/true), " "));
+    fmt::print(stderr, "manako: {} (try `manako{} --help`)\n",
+               dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ? "unknown: " + unknown : error.what(), command);
     return kBadInput;
   }
   return exit_code;

@@ -44,9 +44,6 @@ class Pace {
       for (const std::string& arm : config_.study.arms) {
         total_[arm] += images * config_.train.local_epochs * config_.federation.rounds;
       }
-      cells_ = std::max(1, config_.study.repeats) * std::max(1, config_.study.folds);
-    } else if (kind == "model_finished" || kind == "model_stopped") {
-      // An arm that ended early will not make the rest of its visits.
     }
   }
   void OnRound(const RoundRecord& record) {
@@ -70,7 +67,6 @@ class Pace {
     const auto total = total_.find(arm), done = done_.find(arm);
     return total == total_.end() || done == done_.end() || total->second == 0 ? 0 : std::min(1.0, done->second / total->second);
   }
-  int cells() const { return cells_; }
   const RunConfig& config() const { return config_; }
 
  private:
@@ -79,7 +75,6 @@ class Pace {
   double worked_ = 0;
   Clock::time_point begin_;
   bool started_ = false;
-  int cells_ = 1;
 };
 
 std::string CellName(const ModelKey& key, const RunConfig& config) {
@@ -89,11 +84,16 @@ std::string CellName(const ModelKey& key, const RunConfig& config) {
   return name;
 }
 
+std::string ModelName(const json& event) {
+  const std::string site = event.value("site", "");
+  return event.value("arm", "") + (site.empty() ? "" : " " + site);
+}
+
 std::string DataSentence(const json& event) {
   const json& data = event.at("data");
   std::string text = fmt::format("{} images of {} classes", data.at("images").get<size_t>(), data.at("classes").size());
   if (data.at("patients").is_number()) text += fmt::format(", {} patients", data.at("patients").get<size_t>());
-  if (const size_t bad = data.at("bad").at("count").get<size_t>(); bad > 0) text += fmt::format(", {} unreadable and left out", bad);
+  if (const size_t bad = data.at("bad").at("count").get<size_t>(); bad > 0) text += fmt::format(", {} left out", bad);
   if (const int n = data.at("duplicates").at("images").get<int>(); n > 0) text += fmt::format(", {} in duplicates kept together", n);
   return text;
 }
@@ -106,7 +106,7 @@ class Plain : public StudyObserver {
     if (kind == "data_loaded") fmt::print(stderr, "Images: {}.\n", DataSentence(event));
     if (kind == "warning") fmt::print(stderr, "Note: {}\n", event.value("en", ""));
     if (kind == "model_stopped") {
-      fmt::print(stderr, "{} {} stopped in round {}: {}\n", event.value("arm", ""), event.value("site", ""), event.value("round", 0), event.value("why", ""));
+      fmt::print(stderr, "{} stopped in round {}: {}\n", ModelName(event), event.value("round", 0), event.value("why", ""));
     }
   }
   void OnRound(const RoundRecord& r) override {
@@ -138,7 +138,7 @@ class Terminal : public StudyObserver {
     if (kind == "data_loaded") Above(fmt::format("Images: {}.", DataSentence(event)));
     if (kind == "warning") Above("Note: " + event.value("en", ""));
     if (kind == "model_stopped") {
-      Above(fmt::format("{} {} stopped in round {}: {}", event.value("arm", ""), event.value("site", ""), event.value("round", 0), event.value("why", "")));
+      Above(fmt::format("{} stopped in round {}: {}", ModelName(event), event.value("round", 0), event.value("why", "")));
     }
   }
   void OnRound(const RoundRecord& r) override {

@@ -27,6 +27,10 @@ absl::Status SystemError(int error, std::string_view doing, std::string_view pat
     case EACCES:
     case EPERM:
     case EROFS: return absl::PermissionDeniedError(text);
+    case ENOTDIR:
+    case EISDIR:
+    case ELOOP:
+    case ENAMETOOLONG: return absl::FailedPreconditionError(text);
     default: return absl::UnavailableError(text);
   }
 }
@@ -109,6 +113,15 @@ absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes
   MANAKO_ASSIGN_OR_RETURN(auto writer, AtomicFileWriter::Create(path));
   MANAKO_RETURN_IF_ERROR(writer->Append(bytes));
   return writer->Commit();
+}
+
+void RemoveUnfinishedFiles(const std::string& folder) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
+    const std::string name = entry.path().filename().string();
+    // What mkostemp makes of "<name>.part.XXXXXX".
+    if (name.size() > 12 && name.compare(name.size() - 12, 6, ".part.") == 0) fs::remove(entry.path(), ignored);
+  }
 }
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {

@@ -17,6 +17,9 @@ namespace manako {
 // fsync, rename, fsync of the folder. Errors name the path and the system's reason (a full disk is ResourceExhausted).
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
 
+// Removes the temporary files that killed writers left in a folder. The caller holds the folder's lock: nobody writes now.
+void RemoveUnfinishedFiles(const std::string& folder);
+
 // The whole content. NotFound when there is no such file; ResourceExhausted when it is larger than max_bytes.
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes = uint64_t{1} << 33);
 

@@ -55,6 +55,22 @@ TEST_F(FilesTest, FailedWriteKeepsTheOldContent) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
 }
 
+TEST_F(FilesTest, RemovesWhatKilledWritersLeft) {
+  const pid_t child = fork();
+  if (child == 0) {
+    auto writer = AtomicFileWriter::Create(Path("model.pt"));
+    _exit(writer.ok() && (*writer)->Append("half").ok() ? 0 : 1);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_EQ(WEXITSTATUS(status), 0);
+  ASSERT_TRUE(WriteFileAtomically(Path("my.part.file"), "stays").ok());
+  ASSERT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);
+  RemoveUnfinishedFiles(folder_.string());
+  ASSERT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  EXPECT_TRUE(fs::exists(Path("my.part.file")));
+}
+
 TEST_F(FilesTest, LineLogCutsATornLine) {
   {
     auto log = *LineLog::Open(Path("log"));

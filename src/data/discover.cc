@@ -17,6 +17,8 @@
 namespace manako {
 namespace {
 
+bool IsNpz(const std::string& path) { return ToLowerAscii(path).ends_with(".npz"); }
+
 absl::StatusOr<Found> DiscoverOne(const std::string& path, const DataConfig& config, bool is_test) {
   const std::string_view key = is_test ? "data.test" : "data.path";
   if (path.empty()) {
@@ -31,7 +33,7 @@ absl::StatusOr<Found> DiscoverOne(const std::string& path, const DataConfig& con
     return NotFound("{} does not exist ({})", ToDisplay(path), key);
   }
   absl::StatusOr<Found> found = S_ISDIR(info.st_mode) ? DiscoverFolder(path)
-                                : ToLowerAscii(path).ends_with(".npz")
+                                : IsNpz(path)
                                     ? DiscoverNpz(path)
                                     : DiscoverManifest(path, config, is_test);
   if (!found.ok()) return found;
@@ -102,6 +104,18 @@ Split SplitFromName(std::string_view name) {
 
 absl::StatusOr<Found> Discover(const DataConfig& config) {
   MANAKO_ASSIGN_OR_RETURN(Found found, DiscoverOne(config.path, config, false));
+  std::error_code ignored;
+  if (std::filesystem::is_directory(config.path, ignored) || IsNpz(config.path)) {
+    // Ignoring such a column would divide patients between training and test without a word.
+    for (const auto& [key, column] : {std::pair{"group_column", config.group_column},
+                                      {"site_column", config.site_column},
+                                      {"split_column", config.split_column}}) {
+      if (!column.empty()) {
+        return InvalidArgument("data.{} is {}, but {} has no columns: give a CSV manifest with file, label and {}", key, column,
+                               ToDisplay(config.path), column);
+      }
+    }
+  }
   if (!config.test.empty()) {
     if (found.test_given) {
       return InvalidArgument(

@@ -188,8 +188,8 @@ TEST_P(ArchitectureTest, ComputesWhatTorchvisionComputes) {
     ASSERT_EQ(static_cast<int64_t>(values.size()), tensor->size);
     std::copy(values.begin(), values.end(), network_->values().data() + tensor->offset);
   }
-  std::vector<float> pixels = Formula(1000003, 4 * 3 * 64 * 64, 4, 0);
-  const at::Tensor images = at::from_blob(pixels.data(), {4, 3, 64, 64});
+  std::vector<float> pixels = Formula(1000003, 4 * 3 * 72 * 72, 4, 0);
+  const at::Tensor images = at::from_blob(pixels.data(), {4, 3, 72, 72});
   network_->SetTraining(false);
   {
     const at::NoGradGuard no_grad;

@@ -25,9 +25,9 @@ constexpr int kFileImageSize = 224;
 // doesn't say which.
 constexpr int kFileImageSizes[] = {224, 64, 128, 256, 299, 512, 32, 28};
 
-// libtorch's executors watch the first runs and then rewrite the graph, so that later runs use
-// other kernels and other derivatives than the first. A resumed training would then differ from one
-// that went through.
+// libtorch's default executors watch the first runs and then put operators and derivatives of their
+// own in the place of parts of the graph. A training that is resumed would then not do what one
+// that went through did at the same step.
 void SetExecutor() {
   static std::once_flag once;
   std::call_once(once, [] {

@@ -304,7 +304,9 @@ TEST(SaveTest, OpensInPython) {
     const auto network = Make(name, 2);
     ModelCard card = Card();
     card.architecture = name;
+    network->SetTraining(true);
     ASSERT_TRUE(SaveModel(*network, card, path).ok());
+    network->SetTraining(false);
     // Trains a step in Python, too: the parameters must be ordinary ones there.
     ASSERT_TRUE(WriteFileAtomically(script, R"(
 import json, sys, torch

@@ -96,8 +96,9 @@ absl::Status SaveModel(Network& network, const ModelCard& card, const std::strin
                           AtomicFileWriter::Create(path));
   absl::Status written;
   const auto write = [&](const void* data, size_t size) {
+    // A failed write is told below: libtorch's archive writer throws in its destructor, which ends the program.
     if (written.ok()) written = file->Append(data, size);
-    return written.ok() ? size : size_t{0};
+    return size;
   };
   const bool was_training = network.training_;
   network.SetTraining(false);
@@ -108,7 +109,6 @@ absl::Status SaveModel(Network& network, const ModelCard& card, const std::strin
     saved = Internal("saving {}: {}", path, OneLine(error));
   }
   network.SetTraining(was_training);
-  // libtorch's complaint about a failed write does not say why it failed.
   MANAKO_RETURN_IF_ERROR(written);
   MANAKO_RETURN_IF_ERROR(saved);
   return file->Commit();

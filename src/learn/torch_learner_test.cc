@@ -20,7 +20,7 @@ class TorchLearnerTest : public testing::Test {
   TorchLearnerTest() : store_(96, 32, 1) {
     pool_ = *NetworkPool::Create({"cnn3", 2, 0.5});
     options_.train.batch = 8;
-    options_.train.learning_rate = 0.05;
+    options_.train.learning_rate = 0.02;
     options_.train.optimiser = "sgd";
     options_.train.precision = "float32";
     options_.train.augmentation.flip_horizontal = false;  // left and right are the classes
@@ -57,7 +57,7 @@ double Accuracy(const Predictions& p) {
 TEST_F(TorchLearnerTest, LearnsWhatCanBeLearnt) {
   for (const char* optimiser : {"sgd", "adam"}) {
     options_.train.optimiser = optimiser;
-    options_.train.learning_rate = optimiser == std::string("sgd") ? 0.05 : 0.002;
+    options_.train.learning_rate = optimiser == std::string("sgd") ? 0.02 : 0.001;
     auto learner = Make();
     const ParameterSet model = Rounds(*learner, Initial(), 1, 8);
     const auto predictions = *learner->Evaluate(model, ExampleSet::kTest);

@@ -457,8 +457,27 @@ void WarnOfArm(const Sources& s, const ArmData& arm, Json& warnings) {
   }
 }
 
-Json WarningsJson(const Sources& s) {
+// Two models that have both learnt nothing are equal, and that says nothing about federated training.
+void WarnOfChance(const Json& arms, Json& warnings) {
+  std::string names;
+  for (const Json& arm : arms) {
+    const Json& low = arm.at("auc").at("low");
+    if (low.is_number() && low.get<double>() > 0.5) continue;
+    names += (names.empty() ? "" : ", ") + arm.at("name").get<std::string>();
+  }
+  if (names.empty()) return;
+  warnings.push_back(Text(
+      fmt::format("The AUC is not shown to be above chance (0.5) for: {}. A comparison with a model that may have learnt "
+                  "nothing says nothing about the way of training.",
+                  names),
+      fmt::format("{}ではAUCが偶然（0.5）を上回ることが示されていません。何も学習していないかもしれないモデルとの比較からは、"
+                  "学習方法の優劣は分かりません。",
+                  names)));
+}
+
+Json WarningsJson(const Sources& s, const Json& arms) {
   Json warnings = Json::array();
+  WarnOfChance(arms, warnings);
   if (!s.journal.run_finished) {
     warnings.push_back(Text("The run is not finished: these are the numbers so far.",
                             "実行は完了していません。現時点までの数値です。"));
@@ -565,6 +584,7 @@ absl::StatusOr<Json> BuildReport(const ReportOptions& options) {
   const Journal::Start start = s.journal.start.value_or(Journal::Start());
   Json arms = Json::array();
   for (const ArmData& arm : s.arms) arms.push_back(ArmJson(s, arm, options));
+  Json warnings = WarningsJson(s, arms);
   const std::string source = s.journal.data ? s.journal.data->source : "";
   return Json{{"format", 1},
               {"manako_version", start.version},
@@ -583,7 +603,7 @@ absl::StatusOr<Json> BuildReport(const ReportOptions& options) {
                 {"precision", start.precision},
                 {"device", start.device},
                 {"machine", start.machine}}},
-              {"warnings", WarningsJson(s)},
+              {"warnings", std::move(warnings)},
               {"config_toml", start.config}};
 }
 

@@ -195,11 +195,7 @@ void ModelRun::TrainSite(size_t site) {
 void ModelRun::CloseRound() {
   const int round = coordinator_->round();
   if (!status_.ok()) return Fail(status_);
-  if (!training_error_.empty()) {
-    deps_.journal->Write({{"event", "model_stopped"}, {"repeat", options_.key.repeat}, {"fold", options_.key.fold},
-                          {"arm", options_.key.arm}, {"site", options_.key.site}, {"round", round}, {"why", training_error_}});
-    return Finish(training_error_);
-  }
+  if (!training_error_.empty()) return StopTraining(round, training_error_);
   if (auto done = coordinator_->Tick(); !done.ok()) return Fail(done.status());
   RoundRecord record;
   record.key = options_.key;
@@ -207,7 +203,11 @@ void ModelRun::CloseRound() {
   record.rounds = options_.config.federation.rounds;
   record.train_loss = loss_sum_ / static_cast<double>(std::max<int64_t>(1, visits_));
   record.visits = visits_;
-  if (absl::Status status = JudgeRound(record); !status.ok()) return Fail(status);
+  if (absl::Status status = JudgeRound(record); status.code() == absl::StatusCode::kOutOfRange) {
+    return StopTraining(round, std::string(MessageOf(status)));
+  } else if (!status.ok()) {
+    return Fail(status);
+  }
   seconds_ += SecondsSince(round_began_);
   if (options_.config.federation.patience > 0 && since_best_ >= options_.config.federation.patience) coordinator_->Stop();
   if (!coordinator_->finished() && SecondsSince(last_save_) >= options_.checkpoint_seconds) {
@@ -220,6 +220,9 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
   const ParameterSet& model = *coordinator_->model();
   MANAKO_ASSIGN_OR_RETURN(Predictions validation, learners_[0]->Evaluate(model, ExampleSet::kValidation));
   MANAKO_ASSIGN_OR_RETURN(Predictions test, learners_[0]->Evaluate(model, ExampleSet::kTest));
+  if (!std::isfinite(validation.loss) || !std::isfinite(test.loss)) {
+    return absl::OutOfRangeError(fmt::format("the model of round {} gives no numbers any more: use a smaller train.learning_rate", record.round));
+  }
   const double auc = RoundAuc(validation, options_.positive);
   if (!validation.images.empty()) {
     record.validation_auc = auc;
@@ -241,19 +244,38 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
     best_loss_ = validation.loss;
     best_round_ = record.round;
     best_ = model.Clone();
+    best_predictions_.clear();
+    best_predictions_.push_back(std::move(validation));
+    best_predictions_.push_back(std::move(test));
   }
   return absl::OkStatus();
+}
+
+void ModelRun::StopTraining(int round, const std::string& why) {
+  deps_.journal->Write({{"event", "model_stopped"},
+                        {"repeat", options_.key.repeat},
+                        {"fold", options_.key.fold},
+                        {"arm", options_.key.arm},
+                        {"site", options_.key.site},
+                        {"round", round},
+                        {"why", why}});
+  Finish(why);
 }
 
 void ModelRun::Finish(const std::string& stopped) {
   ModelResult result;
   result.best_round = best_round_;
   result.stopped = stopped;
-  for (const ExampleSet set : {ExampleSet::kValidation, ExampleSet::kTest}) {
-    auto predictions = learners_[0]->Evaluate(best_, set);
-    if (!predictions.ok()) return Fail(predictions.status());
-    (set == ExampleSet::kTest ? result.test : result.validation) = *std::move(predictions);
+  // Where the best round was before an interruption, its predictions are made again, to the same bits.
+  if (best_predictions_.empty()) {
+    for (const ExampleSet set : {ExampleSet::kValidation, ExampleSet::kTest}) {
+      auto predictions = learners_[0]->Evaluate(best_, set);
+      if (!predictions.ok()) return Fail(predictions.status());
+      best_predictions_.push_back(*std::move(predictions));
+    }
   }
+  result.validation = std::move(best_predictions_[0]);
+  result.test = std::move(best_predictions_[1]);
   result.model = std::move(best_);
   deps_.journal->Write({{"event", "model_finished"},
                         {"repeat", options_.key.repeat},

@@ -75,6 +75,8 @@ class ModelRun {
   // Tests the global model, writes the round's line, and remembers it if it is the best so far.
   absl::Status JudgeRound(RoundRecord record);
   absl::Status SaveState();
+  // Ends a training that fell apart in `round`; what is kept is the best round before.
+  void StopTraining(int round, const std::string& why);
   void Finish(const std::string& stopped);
   void Fail(const absl::Status& status);
 
@@ -93,6 +95,7 @@ class ModelRun {
   double best_auc_ = 0, best_loss_ = 0;
   int best_round_ = -1, since_best_ = 0;
   ParameterSet best_;
+  std::vector<Predictions> best_predictions_;  // on validation and test; empty after a checkpoint was read
   double seconds_ = 0;
   absl::Status status_;
 };

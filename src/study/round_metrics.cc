@@ -1,6 +1,7 @@
 #include "study/round_metrics.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -16,6 +17,7 @@ double OneVersusRest(const Predictions& predictions, int positive) {
   std::vector<uint8_t> is_positive(n);
   for (size_t i = 0; i < n; ++i) {
     scores[i] = predictions.probabilities[i * classes + static_cast<size_t>(positive)];
+    if (std::isnan(scores[i])) return NAN;
     is_positive[i] = predictions.labels[i] == positive;
   }
   return stats::ComputeAuc(scores, is_positive).auc;

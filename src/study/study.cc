@@ -56,9 +56,12 @@ class Study {
     began_ = Clock::now();
     MANAKO_RETURN_IF_ERROR(OpenFolder());
     if (finished_before_) return absl::OkStatus();
-    MANAKO_RETURN_IF_ERROR(Prepare());
-    MANAKO_RETURN_IF_ERROR(LoadData());
-    MANAKO_RETURN_IF_ERROR(PlanCells());
+    // Whatever can be wrong with the input is found before the folder becomes a run.
+    if (absl::Status status = Prepare(); !status.ok()) {
+      LeaveFolder();
+      return status;
+    }
+    MANAKO_RETURN_IF_ERROR(Begin());
     MANAKO_RETURN_IF_ERROR(Train());
     return WriteResults();
   }
@@ -77,17 +80,27 @@ class Study {
       return absl::AlreadyExistsError(fmt::format(
           "{} already holds a run: go on with it by `manako study --resume {}`, or give another --out", options_.out, options_.out));
     }
+    RemoveUnfinishedFiles(options_.out);
     finished_before_ = exists && IsFinished(options_.out);
     if (finished_before_) return absl::OkStatus();
     if (exists) {
       MANAKO_ASSIGN_OR_RETURN(config_, ReadRunConfig(options_.out));
-    } else {
-      MANAKO_RETURN_IF_ERROR(config_.Validate());
     }
-    return MakeFolders(Path("state"));
+    return absl::OkStatus();
+  }
+
+  // Takes back what OpenFolder() made, as far as it is empty. Decoded images stay: the next try needs them.
+  void LeaveFolder() {
+    lock_.reset();
+    if (fs::exists(Path("journal.jsonl"))) return;
+    std::error_code ignored;
+    fs::remove(Path(".lock"), ignored);
+    fs::remove(Path("cache"), ignored);
+    fs::remove(options_.out, ignored);
   }
 
   absl::Status Prepare() {
+    MANAKO_RETURN_IF_ERROR(config_.Validate());
     PrepareLibtorch(options_.threads_per_site);
     MANAKO_RETURN_IF_ERROR(CheckDevice(config_.train.device));
     threads_ = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -96,7 +109,28 @@ class Study {
     std::string why;
     config_.train.precision = ResolvePrecision(config_.train.precision, config_.train.device, &why);
     if (!why.empty()) observer_->OnNote(fmt::format("Computing in {}: {}.", config_.train.precision, why));
-    // The first thing in the folder is what the run is; only then does it begin.
+    MANAKO_RETURN_IF_ERROR(LoadData());
+    MANAKO_RETURN_IF_ERROR(PlanCells());
+    const NetworkOptions network{config_.model.architecture, static_cast<int>(dataset_.classes.size()), config_.model.dropout,
+                                 config_.data.image_size};
+    MANAKO_ASSIGN_OR_RETURN(pool_, NetworkPool::Create(network));
+    std::string note;
+    MANAKO_RETURN_IF_ERROR(pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
+    if (!note.empty()) observer_->OnNote(note);
+    return absl::OkStatus();
+  }
+
+  // The folder becomes a run, and says so first.
+  absl::Status Begin() {
+    MANAKO_RETURN_IF_ERROR(MakeFolders(Path("state")));
+    RemoveUnfinishedFiles(Path("state"));
+    // A resumed run on other images would be neither the old run nor a new one.
+    const std::string digest = DatasetDigest(dataset_);
+    if (const auto before = ReadFile(Path("state/images.sha256")); before.ok() && *before != digest) {
+      return FailedPrecondition("the images in {} have changed since this run began: put them back, or start a new run with another --out",
+                                config_.data.path);
+    }
+    MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Path("state/images.sha256"), digest));
     if (!options_.resume) MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Path("config.toml"), config_.ToToml()));
     MANAKO_ASSIGN_OR_RETURN(journal_, Journal::Open(Path("journal.jsonl"), observer_));
     journal_->Write({{"event", options_.resume ? "run_resumed" : "run_started"},
@@ -106,6 +140,8 @@ class Study {
                      {"threads", threads_},
                      {"precision", config_.train.precision},
                      {"device", config_.train.device}});
+    journal_->Write(DataLoadedEvent(dataset_, load_seconds_));
+    for (const Cell& cell : cells_) journal_->Write(CellStartedEvent(dataset_, cell.plan, cell.repeat, cell.fold, cell.seed));
     return journal_->status();
   }
 
@@ -117,15 +153,8 @@ class Study {
     options.threads = threads_;
     options.progress = [this](size_t done, size_t total) { observer_->OnDecoding(done, total); };
     MANAKO_ASSIGN_OR_RETURN(dataset_, ReadDataset(options));
-    // A resumed run on other images would be neither the old run nor a new one.
-    const std::string digest = DatasetDigest(dataset_);
-    if (const auto before = ReadFile(Path("state/images.sha256")); before.ok() && *before != digest) {
-      return FailedPrecondition("the images in {} have changed since this run began: put them back, or start a new run with another --out",
-                                config_.data.path);
-    }
-    MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Path("state/images.sha256"), digest));
-    journal_->Write(DataLoadedEvent(dataset_, SecondsSince(began)));
-    return journal_->status();
+    load_seconds_ = SecondsSince(began);
+    return absl::OkStatus();
   }
 
   absl::Status PlanCells() {
@@ -140,19 +169,13 @@ class Study {
         options.fold = fold;
         MANAKO_ASSIGN_OR_RETURN(CellPlan plan, PlanCell(dataset_, options));
         const uint64_t seed = DeriveSeed(repeat_seed, "fold", static_cast<uint64_t>(fold));
-        journal_->Write(CellStartedEvent(dataset_, plan, repeat, fold, seed));
         cells_.push_back({repeat, fold, seed, std::move(plan)});
       }
     }
-    return journal_->status();
+    return absl::OkStatus();
   }
 
   absl::Status Train() {
-    NetworkOptions network{config_.model.architecture, static_cast<int>(dataset_.classes.size()), config_.model.dropout, config_.data.image_size};
-    MANAKO_ASSIGN_OR_RETURN(pool_, NetworkPool::Create(network));
-    std::string note;
-    MANAKO_RETURN_IF_ERROR(pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
-    if (!note.empty()) observer_->OnNote(note);
     for (const Cell& cell : cells_) {
       for (const std::string& arm : config_.study.arms) AddArm(cell, arm);
     }
@@ -238,6 +261,7 @@ class Study {
   RunConfig config_;
   StudyObserver* observer_;
   Clock::time_point began_;
+  double load_seconds_ = 0;
   int threads_ = 1;
   bool finished_before_ = false;
   std::unique_ptr<FolderLock> lock_;

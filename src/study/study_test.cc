@@ -53,7 +53,7 @@ class StudyTest : public testing::Test, public StudyObserver {
     options_.config.data.path = (folder_ / "images").string();
     options_.config.data.image_size = 32;
     options_.config.train.batch = 8;
-    options_.config.train.learning_rate = 0.05;
+    options_.config.train.learning_rate = 0.02;
     options_.config.train.optimiser = "sgd";
     options_.config.train.precision = "float32";
     options_.config.train.augmentation.flip_horizontal = false;
