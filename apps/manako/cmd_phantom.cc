@@ -12,7 +12,7 @@ namespace manako {
 
 void AddPhantomCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<PhantomOptions>();
-  CLI::App* command = app.add_subcommand("phantom", "Draw synthetic fundus photographs, to try without patients");
+  CLI::App* command = app.add_subcommand("phantom", "Draw synthetic fundus photographs");
   command->add_option("--out", options->out, "Folder for the images")->required();
   command->add_option("--per-class", options->per_class, "Images in each class")->capture_default_str();
   command->add_option("--seed", options->seed, "Seed: the same one draws the same images")->capture_default_str();

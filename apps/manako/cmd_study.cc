@@ -95,7 +95,7 @@ absl::Status Run(StudyFlags flags, const CLI::App& command) {
 
 void AddStudyCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<StudyFlags>();
-  CLI::App* command = app.add_subcommand("study", "Compare pooled, federated and lone training on images");
+  CLI::App* command = app.add_subcommand("study", "Compare pooled, federated and lone training");
   command->add_option("--out", flags->out, "Run folder (default: runs/ and the time)");
   command->add_option("--resume", flags->resume, "Go on with the run in this folder");
   // Read the moment it is met, before the flags' values are stored, so that they win wherever they stand.

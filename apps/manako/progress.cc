@@ -93,7 +93,7 @@ std::string DataSentence(const json& event) {
   const json& data = event.at("data");
   std::string text = fmt::format("{} images of {} classes", data.at("images").get<size_t>(), data.at("classes").size());
   if (data.at("patients").is_number()) text += fmt::format(", {} patients", data.at("patients").get<size_t>());
-  if (const size_t bad = data.at("bad").at("count").get<size_t>(); bad > 0) text += fmt::format(", {} left out", bad);
+  if (const size_t bad = data.at("bad").at("count").get<size_t>(); bad > 0) text += fmt::format(", {} unreadable and left out", bad);
   if (const int n = data.at("duplicates").at("images").get<int>(); n > 0) text += fmt::format(", {} in duplicates kept together", n);
   return text;
 }

@@ -66,7 +66,7 @@ struct TrainConfig {
   double momentum = 0.9;               // sgd
   bool nesterov = false;
   double weight_decay = 1e-4;
-  int batch = 16;
+  int batch = 32;
   int local_epochs = 1;                // passes over a site's images in a round
   int local_steps = 0;                 // > 0: so many steps instead
   std::string schedule = "cosine";     // cosine, step, constant
@@ -144,7 +144,7 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("partition", "scheme", c.partition.scheme, "iid, dirichlet, proportions, column");
   visit("partition", "alpha", c.partition.alpha, "Dirichlet concentration (small: unequal)");
   visit("partition", "proportions", c.partition.proportions, "Share of each site");
-  visit("model", "architecture", c.model.architecture, "cnn3, vgg16, resnet18, resnet50, densenet121, squeezenet1_1, mobilenet_v3_small, or a TorchScript file");
+  visit("model", "architecture", c.model.architecture, "cnn3, vgg16, resnet18, resnet50, densenet121, squeezenet1_1, mobilenet_v3_small, or a file");
   visit("model", "init", c.model.init, "File with trained parameters");
   visit("model", "dropout", c.model.dropout, "Dropout (-1: the model's own)");
   visit("train", "optimiser", c.train.optimiser, "sgd, adam, adamw");

@@ -4,7 +4,7 @@ namespace manako {
 
 const std::vector<Architecture>& Architectures() {
   static const auto* const kArchitectures = new std::vector<Architecture>{
-      {"cnn3", 64, 0.5, "classifier.4", DescribeCnn3},
+      {"cnn3", 64, 0.1, "classifier.4", DescribeCnn3},
       {"vgg16", 224, 0.5, "classifier.6", DescribeVgg16},
       {"resnet18", 224, 0, "fc", DescribeResNet18},
       {"resnet50", 224, 0, "fc", DescribeResNet50},

@@ -33,9 +33,7 @@ ModuleDef Features(const std::vector<int>& layers, WeightInit init) {
 }  // namespace
 
 ModuleDef DescribeCnn3(const HeadOptions& head) {
-  // Without BatchNorm, libtorch's default (a third of He's variance) leaves the signal so weak that the first epochs learn
-  // nothing: He et al., ICCV 2015.
-  constexpr WeightInit kInit = WeightInit::kKaimingNormalFanIn;
+  constexpr WeightInit kInit = WeightInit::kTorchDefault;
   return ModuleBuilder("Cnn3")
       .Child("features", Features({32, kPool, 64, kPool, 64, kPool}, kInit))
       .AveragePoolTo(4)
@@ -44,7 +42,7 @@ ModuleDef DescribeCnn3(const HeadOptions& head) {
                                .Linear("1", 64 * 4 * 4, 64, kInit)
                                .Relu()
                                .Dropout(head.dropout)
-                               .Linear("4", 64, head.classes, WeightInit::kTorchDefault)
+                               .Linear("4", 64, head.classes, kInit)
                                .Build())
       .Build();
 }

@@ -65,10 +65,6 @@ class Cnn3(torch.nn.Module):
         self.classifier = torch.nn.Sequential(
             torch.nn.Flatten(), torch.nn.Linear(1024, 64), torch.nn.ReLU(True), torch.nn.Dropout(),
             torch.nn.Linear(64, num_classes))
-        for layer in (*self.features, self.classifier[1]):
-            if isinstance(layer, (torch.nn.Conv2d, torch.nn.Linear)):
-                torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-                torch.nn.init.zeros_(layer.bias)
 
     def forward(self, x):
         return self.classifier(self.avgpool(self.features(x)))
