@@ -49,7 +49,8 @@ need_node() {
   need nodejs npm
 }
 
-# web/dist/report.html, made again when something in web/ is newer.
+# web/dist/report.html, made again when something in web/ is newer. Versions are those of package-lock.json; `npm ci` would also
+# want the packages that other systems need and this one cannot see.
 build_web() {
   local web=$cd_here/web out=$cd_here/web/dist/report.html
   if [ -f "$out" ] && [ -z "$(find "$web" -path "$web/node_modules" -prune -o -path "$web/dist" -prune -o -type f -newer "$out" -print -quit)" ]; then return; fi
@@ -57,7 +58,7 @@ build_web() {
   say "Building the report's page"
   local log
   log=$(mktemp)
-  if ! (cd "$web" && { [ -d node_modules ] && [ ! package-lock.json -nt node_modules ] || { npm ci --no-audit --no-fund && touch node_modules; }; } && npm run build) >"$log" 2>&1; then
+  if ! (cd "$web" && { [ -d node_modules ] && [ ! package-lock.json -nt node_modules ] || { npm install --no-save --no-audit --no-fund && touch node_modules; }; } && npm run build) >"$log" 2>&1; then
     tail -n 30 "$log" >&2
     say "manako.sh: building the page failed; the whole log is in $log"
     exit 1
