@@ -42,7 +42,10 @@ class Pace {
       double images = 0;
       for (const json& count : event.at("splits").at(0).at("per_class")) images += count.get<double>();
       for (const std::string& arm : config_.study.arms) {
-        total_[arm] += images * config_.train.local_epochs * config_.federation.rounds;
+        // Of each round; steps are of the whole batch in every arm.
+        const double visits = config_.train.local_steps > 0 ? 1.0 * config_.train.local_steps * config_.train.batch
+                                                            : images * config_.train.local_epochs;
+        total_[arm] += visits * config_.federation.rounds;
       }
     }
   }

@@ -171,6 +171,9 @@ absl::Status RunConfig::Validate() const {
   rules.Range("train.batch", train.batch, 1, 65536);
   rules.Range("train.local_epochs", train.local_epochs, 1, 10000);
   rules.AtLeast("train.local_steps", train.local_steps, 0);
+  rules.That(train.local_steps == 0 || federation.site_batch == "share",
+             InvalidArgument("train.local_steps needs federation.site_batch = share, but it is {}: the arms would not see as many "
+                             "images", federation.site_batch));
   rules.OneOf("train.schedule", train.schedule, {"cosine", "step", "constant"});
   rules.Range("train.warmup_share", train.warmup_share, 0, 1);
   rules.AtLeast("train.step_rounds", train.step_rounds, 1);

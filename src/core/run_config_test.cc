@@ -67,6 +67,11 @@ TEST(RunConfigTest, ValidationNamesFieldAndValue) {
                 c.partition.proportions = {1, 2};
               }),
               HasSubstr("has 2 numbers, but partition.sites is 3"));
+  EXPECT_THAT(error([](RunConfig& c) {
+                c.train.local_steps = 8;
+                c.federation.site_batch = "full";
+              }),
+              HasSubstr("train.local_steps needs"));
   EXPECT_THAT(error([](RunConfig& c) { c.split.validation_share = 0; }), HasSubstr("select = last"));
 }
 

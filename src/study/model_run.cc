@@ -19,10 +19,11 @@ double SecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
-// A site's batches in an epoch. With federation.site_batch = share the batch is divided among the sites: every site makes
-// as many steps as a pooled training would, so that a round is as many steps of the same total batch.
-int BatchesPerEpoch(const RunConfig& config, size_t total_images, size_t site_images, size_t sites) {
-  if (sites == 1 || config.federation.site_batch != "share") return 0;
+// A site's batches in an epoch. With federation.site_batch = share the batch is divided among the cell's sites: every site
+// makes as many steps as a pooled training would, so that a round is as many steps of the same total batch. A site alone
+// does just what it does in the federation, but for the averaging.
+int BatchesPerEpoch(const RunConfig& config, size_t total_images, size_t site_images) {
+  if (config.federation.site_batch != "share") return 0;
   const auto batch = static_cast<size_t>(config.train.batch);
   const size_t steps = (total_images + batch - 1) / batch;
   return static_cast<int>(std::clamp<size_t>(steps, 1, std::max<size_t>(1, site_images / 2)));
@@ -53,8 +54,6 @@ ModelRun::ModelRun(Options options, Deps deps) : options_(std::move(options)), d
 ModelRun::~ModelRun() = default;
 
 void ModelRun::MakeLearners() {
-  size_t total = 0;
-  for (const SiteData& site : options_.sites) total += site.train.size();
   TorchLearner::Options common;
   common.train = options_.config.train;
   common.rounds = options_.config.federation.rounds;
@@ -63,7 +62,7 @@ void ModelRun::MakeLearners() {
   for (size_t i = 0; i < options_.sites.size(); ++i) {
     const SiteData& site = options_.sites[i];
     TorchLearner::Options own = common;
-    own.batches_per_epoch = BatchesPerEpoch(options_.config, total, site.train.size(), options_.sites.size());
+    own.batches_per_epoch = BatchesPerEpoch(options_.config, options_.cell_images, site.train.size());
     own.seed = DeriveSeed(options_.seed, "site", i);
     learners_.push_back(std::make_unique<TorchLearner>(
         own, options_.classes, site.train, i == 0 ? options_.validation : Examples{}, i == 0 ? options_.test : Examples{},

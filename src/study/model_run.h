@@ -42,6 +42,7 @@ class ModelRun {
     RunConfig config;            // precision resolved
     int classes = 2, positive = -1;
     std::vector<SiteData> sites;
+    size_t cell_images = 0;      // training images of all sites of the cell
     Examples validation, test;
     uint64_t seed = 0;           // of this model's training
     uint64_t initial_seed = 0;   // of the initial parameters: the same for all models of a cell

@@ -215,6 +215,7 @@ class Study {
     options.classes = static_cast<int>(dataset_.classes.size());
     options.positive = dataset_.positive;
     options.sites = std::move(sites);
+    options.cell_images = Select(dataset_, cell.plan, Split::kTrain).size();
     options.validation = std::move(validation);
     options.test = Select(dataset_, cell.plan, Split::kTest);
     options.checkpoint_seconds = options_.checkpoint_seconds;

@@ -107,6 +107,20 @@ TEST_F(StudyTest, ArmsSeeTheSameImagesAsOften) {
   EXPECT_EQ(visits["pooled"], visits["alone"]);
 }
 
+// Batches of steps are cut from epochs of batches that differ by one image, so the counts may differ by one a step.
+TEST_F(StudyTest, ArmsSeeAsManyImagesWithLocalStepsToo) {
+  options_.config.train.local_steps = 2;
+  ASSERT_TRUE(Run("run").ok());
+  std::map<std::string, int> visits;
+  for (const json& event : events_) {
+    if (event["event"] == "round") visits[event["arm"].get<std::string>()] += event["images"].get<int>();
+  }
+  const int steps = 3 * 2 * 3;  // rounds, steps, sites
+  EXPECT_GT(visits["pooled"], 0);
+  EXPECT_NEAR(visits["pooled"], visits["federated"], steps);
+  EXPECT_NEAR(visits["pooled"], visits["alone"], steps);
+}
+
 TEST_F(StudyTest, ThreadsDoNotReachTheBits) {
   options_.threads = 1;
   ASSERT_TRUE(Run("one").ok());
