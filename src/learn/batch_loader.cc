@@ -12,7 +12,7 @@ BatchLoader::BatchLoader(const Examples& examples, const BatchPlan& plan, const 
       normalisation_(normalisation),
       total_(examples.size() == 0 ? 0 : plan.epochs * plan.batches_per_epoch),
       ahead_(ahead) {
-  if (plan.limit > 0) total_ = std::min(total_, plan.limit);
+  if (plan.limit >= 0) total_ = std::min(total_, plan.limit);
   if (ahead_ > 0 && total_ > 1) thread_ = std::thread([this] { Work(); });
 }
 

@@ -19,7 +19,7 @@ namespace manako {
 struct BatchPlan {
   int epochs = 1;
   int batches_per_epoch = 1;  // every image once an epoch, in batches of sizes that differ by one at the most
-  int limit = 0;              // > 0: no more batches than this in all
+  int limit = -1;             // >= 0: no more batches than this in all
   bool shuffle = true;
   bool augment = false;
   AugmentConfig augmentation;

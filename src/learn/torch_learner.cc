@@ -160,10 +160,16 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
                                : static_cast<int>((self.train.size() + static_cast<size_t>(config.batch) - 1) /
                                                   static_cast<size_t>(config.batch));
   plan.epochs = config.local_epochs;
-  if (config.local_steps > 0) {
-    plan.limit = config.local_steps;
-    plan.epochs = (config.local_steps + plan.batches_per_epoch - 1) / plan.batches_per_epoch;
-  }
+  // Steps behind `rounds` rounds of the run.
+  const auto steps_behind = [&](int rounds) {
+    const double epochs = static_cast<double>(plan.batches_per_epoch) * config.local_epochs;
+    const double per_round = self.options.steps_per_round > 0 ? self.options.steps_per_round : epochs;
+    return static_cast<int64_t>(std::floor(per_round * rounds + 1e-9));
+  };
+  const int64_t first = steps_behind(task.round - 1), total = steps_behind(self.options.rounds);
+  const auto steps = static_cast<int>(steps_behind(task.round) - first);
+  plan.epochs = (steps + plan.batches_per_epoch - 1) / plan.batches_per_epoch;
+  plan.limit = steps;
   plan.augment = config.augment && config.augmentation.Any();
   plan.augmentation = config.augmentation;
   plan.seed = DeriveSeed(self.options.seed, "round", static_cast<uint64_t>(task.round));
@@ -172,8 +178,6 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
     const DropoutStream dropout(Random(plan.seed, "dropout"));
     network->SetTraining(true);
     BatchLoader loader(self.train, plan, self.options.normalisation, self.options.ahead);
-    const int64_t steps = loader.size(), total = steps * self.options.rounds;
-    const int64_t first = steps * (task.round - 1);
     const auto extent = static_cast<size_t>(self.pool->spec()->parameter_extent());
     Update update;
     double loss_sum = 0;

@@ -32,6 +32,7 @@ class TorchLearner : public Learner {
     int rounds = 0;                  // of the run, for the schedule
     bool keep_optimiser = true;      // false: the optimiser's state is forgotten before every round
     int batches_per_epoch = 0;       // 0: as many as train.batch makes
+    double steps_per_round = 0;      // > 0: instead of train.local_epochs; a fraction is made up for in later rounds
     std::vector<double> class_weights;  // of the loss, one for each class; empty: all 1
     uint64_t seed = 0;               // of this site in this run
     Normalisation normalisation;

@@ -121,9 +121,11 @@ TEST_F(TorchLearnerTest, ExplodingTrainingIsAnError) {
 }
 
 TEST_F(TorchLearnerTest, LocalStepsBoundARound) {
-  options_.train.local_steps = 3;
-  const auto update = Make()->Train({1, std::make_shared<ParameterSet>(Initial()), nullptr});
-  EXPECT_EQ(update->visits, 24);
+  options_.steps_per_round = 2.5;
+  const auto learner = Make();
+  const auto update = learner->Train({1, std::make_shared<ParameterSet>(Initial()), nullptr});
+  EXPECT_EQ(update->visits, 16);
+  EXPECT_EQ(learner->Train({2, std::make_shared<ParameterSet>(Initial()), nullptr})->visits, 24);
   EXPECT_EQ(update->images, 64);
 }
 

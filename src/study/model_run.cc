@@ -20,10 +20,10 @@ double SecondsSince(Clock::time_point begin) {
 }
 
 // A site's batches in an epoch. With federation.site_batch = share the batch is divided among the cell's sites: every site
-// makes as many steps as a pooled training would, so that a round is as many steps of the same total batch. A site alone
-// does just what it does in the federation, but for the averaging.
-int BatchesPerEpoch(const RunConfig& config, size_t total_images, size_t site_images) {
-  if (config.federation.site_batch != "share") return 0;
+// makes as many steps as a pooled training would, so that a round is as many steps of the same total batch. A site alone has the
+// whole batch.
+int BatchesPerEpoch(const RunConfig& config, size_t total_images, size_t site_images, size_t sites) {
+  if (sites == 1 || config.federation.site_batch != "share") return 0;
   const auto batch = static_cast<size_t>(config.train.batch);
   const size_t steps = (total_images + batch - 1) / batch;
   return static_cast<int>(std::clamp<size_t>(steps, 1, std::max<size_t>(1, site_images / 2)));
@@ -62,7 +62,15 @@ void ModelRun::MakeLearners() {
   for (size_t i = 0; i < options_.sites.size(); ++i) {
     const SiteData& site = options_.sites[i];
     TorchLearner::Options own = common;
-    own.batches_per_epoch = BatchesPerEpoch(options_.config, options_.cell_images, site.train.size());
+    own.batches_per_epoch = BatchesPerEpoch(options_.config, options_.cell_images, site.train.size(), options_.sites.size());
+    // Steps are counted as those of a pooled training. A site alone makes as many fewer as it has fewer batches in an
+    // epoch, so that every image is visited as often as in the other arms.
+    const auto batches = [&](size_t images) {
+      const auto batch = static_cast<size_t>(options_.config.train.batch);
+      return static_cast<double>((images + batch - 1) / batch);
+    };
+    const double share = options_.sites.size() > 1 ? 1.0 : batches(site.train.size()) / batches(options_.cell_images);
+    own.steps_per_round = options_.config.train.local_steps * share;
     own.seed = DeriveSeed(options_.seed, "site", i);
     learners_.push_back(std::make_unique<TorchLearner>(
         own, options_.classes, site.train, i == 0 ? options_.validation : Examples{}, i == 0 ? options_.test : Examples{},
