@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """How hard the phantom task is: what separates the classes when it sees colours only, sees a thumbnail, or learns.
 
-    manako phantom --out /tmp/phantom --per-class 973 --seed 7
-    nice /usr/bin/python3 src/data/phantom/separability.py /tmp/phantom            # colours and thumbnails
-    nice /usr/bin/python3 src/data/phantom/separability.py /tmp/phantom --networks  # and two networks (minutes)
+    manako phantom --out runs/phantom --per-class 973 --seed 7
+    nice /usr/bin/python3 src/data/phantom/separability.py runs/phantom            # colours and thumbnails
+    nice /usr/bin/python3 src/data/phantom/separability.py runs/phantom --networks  # and two networks (minutes)
 
 Prints AUCs. Wanted: colour histograms under 0.75, thumbnails under about 0.85, a good network over 0.95.
 Development only: needs Debian's python3-numpy, -pil, -sklearn and, for --networks, -torch and -torchvision.
