@@ -101,8 +101,7 @@ tell() {
   "$(program)" "$@"
 }
 
-# 973 images of each of two classes at three hospitals. The sites average often (every 8 steps): trained from nothing, a model
-# that is averaged once an epoch falls far behind (docs/study.md).
+# 973 images of each of two classes at three hospitals.
 demo() {
   configure_and_build "$build" manako
   cd "$cd_here"
@@ -111,8 +110,7 @@ demo() {
   if [ -f runs/demo/journal.jsonl ]; then
     tell study --resume runs/demo
   else
-    tell study runs/demo-images/manifest.csv --group-column patient --sites 3 --rounds 130 --local-steps 8 \
-      --learning-rate 0.002 --out runs/demo
+    tell study runs/demo-images/manifest.csv --group-column patient --sites 3 --epochs 25 --out runs/demo
   fi
 }
 

@@ -33,7 +33,7 @@ from torchvision.datasets.folder import default_loader
 from torchvision.transforms import InterpolationMode
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-BATCH, RATE, MOMENTUM, DECAY, WARMUP = 16, 0.01, 0.9, 1e-4, 0.05
+BATCH, RATE, DECAY, WARMUP = 32, 0.001, 1e-4, 0.05
 
 
 def read_manifest(path):
@@ -95,12 +95,12 @@ class EvenBatches:
 
 
 class Trainer:
-    """One site: its images, its model, and an optimiser whose momentum lives from round to round."""
+    """One site: its images, its model, and an optimiser whose moments live from round to round."""
 
-    def __init__(self, study, train, batches, class_weights):
+    def __init__(self, study, train, batches, class_weights, rate_factor):
         self.study = study
         self.model = study.channels_last(copy.deepcopy(study.initial))
-        self.optimiser = torch.optim.SGD(self.model.parameters(), lr=RATE, momentum=MOMENTUM, weight_decay=DECAY)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=RATE * rate_factor, weight_decay=DECAY)
         total = batches * study.options.rounds
         warmup = math.floor(WARMUP * total)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -203,7 +203,9 @@ class Study:
         for own in images:
             # Federated sites divide the batch among them: as many steps as the pooled training makes.
             batches = steps if len(images) == 1 else max(1, min(steps, len(own) // 2))
-            trainers.append(Trainer(self, own, batches, class_weights))
+            # Adam on a part of the batch: the square root rule, as Manako has it.
+            rate_factor = math.sqrt(sum(map(len, images)) / len(own))
+            trainers.append(Trainer(self, own, batches, class_weights, rate_factor))
         model = trainers[0].model if len(trainers) == 1 else self.channels_last(copy.deepcopy(self.initial))
         test = self.select("test")
         self.evaluate(model, validation)

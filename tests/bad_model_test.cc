@@ -48,7 +48,7 @@ TEST_F(BadModelTest, ANumberThatIsNone) {
 }
 
 TEST_F(BadModelTest, ANumberOutOfRange) {
-  ExpectRefused(Study({"--rounds", "0"}), {"rounds", "from 1", "0"});
+  ExpectRefused(Study({"--epochs", "0"}), {"epochs", "from 1", "0"});
   EXPECT_FALSE(fs::exists(out_)) << "a folder for a run that cannot be";
 }
 

@@ -31,7 +31,7 @@ const std::set<std::string>& Usual() {
   static const std::set<std::string> keys = {
       "data.path",       "data.test",        "data.group_column",  "data.site_column",      "data.image_size",
       "partition.sites", "partition.scheme", "model.architecture", "model.init",            "train.learning_rate",
-      "train.batch",     "train.precision",  "train.augment",      "train.local_epochs",    "federation.rounds",
+      "train.batch",     "train.precision",  "train.augment",      "train.epochs",          "federation.rounds",
       "study.repeats",   "study.folds",      "study.margin",       "study.seed",            "study.thumbnails",
       "study.arms",      "train.optimiser",  "split.test_share",   "split.train_per_class", "split.test_per_class"};
   return keys;

@@ -169,7 +169,8 @@ absl::Status RunConfig::Validate() const {
              InvalidArgument("train.nesterov needs train.optimiser sgd and train.momentum > 0"));
   rules.Range("train.weight_decay", train.weight_decay, 0, 10);
   rules.Range("train.batch", train.batch, 1, 65536);
-  rules.Range("train.local_epochs", train.local_epochs, 1, 10000);
+  rules.Range("train.epochs", train.epochs, 1, 100000);
+  rules.Range("train.local_epochs", train.local_epochs, 0, 10000);
   rules.AtLeast("train.local_steps", train.local_steps, 0);
   rules.That(train.local_steps == 0 || federation.site_batch == "share",
              InvalidArgument("train.local_steps needs federation.site_batch = share, but it is {}: the arms would not see as many "
@@ -184,7 +185,7 @@ absl::Status RunConfig::Validate() const {
   rules.Range("train.scale", train.augmentation.scale, 0, 0.9);
   rules.Range("train.brightness", train.augmentation.brightness, 0, 1);
   rules.Range("train.contrast", train.augmentation.contrast, 0, 1);
-  rules.Range("federation.rounds", federation.rounds, 1, 100000);
+  rules.Range("federation.rounds", federation.rounds, 0, 100000);
   rules.OneOf("federation.strategy", federation.strategy, {"fedavg"});
   rules.OneOf("federation.weighting", federation.weighting, {"images", "uniform"});
   rules.OneOf("federation.site_batch", federation.site_batch, {"share", "full"});
@@ -209,6 +210,19 @@ absl::Status RunConfig::Validate() const {
   rules.That(study.seed <= static_cast<uint64_t>(INT64_MAX),
              InvalidArgument("study.seed must be below 2^63, but is {}", study.seed));
   return rules.status();
+}
+
+void ResolveRounds(RunConfig& config, int64_t train_images) {
+  TrainConfig& train = config.train;
+  int& rounds = config.federation.rounds;
+  const int64_t epoch_steps = std::max<int64_t>(1, (train_images + train.batch - 1) / train.batch);
+  if (train.local_steps == 0 && train.local_epochs == 0) {
+    const bool often = rounds == 0 && epoch_steps > kUsualLocalSteps && config.federation.site_batch == "share";
+    (often ? train.local_steps : train.local_epochs) = often ? kUsualLocalSteps : 1;
+  }
+  if (rounds > 0) return;
+  const int64_t per_round = train.local_steps > 0 ? train.local_steps : epoch_steps * train.local_epochs;
+  rounds = static_cast<int>(std::max<int64_t>(1, (epoch_steps * train.epochs + per_round - 1) / per_round));
 }
 
 double UsualLearningRate(const TrainConfig& train, const ModelConfig& model) {

@@ -67,7 +67,8 @@ struct TrainConfig {
   bool nesterov = false;
   double weight_decay = 1e-4;
   int batch = 32;
-  int local_epochs = 1;                // passes over a site's images in a round
+  int epochs = 20;                     // passes over all images in the whole run, where federation.rounds is 0
+  int local_epochs = 0;                // passes over a site's images in a round; 0: ResolveRounds
   int local_steps = 0;                 // > 0: so many steps instead
   std::string schedule = "cosine";     // cosine, step, constant
   double warmup_share = 0.05;          // of all steps, linear from zero
@@ -82,7 +83,7 @@ struct TrainConfig {
 };
 
 struct FederationConfig {
-  int rounds = 20;
+  int rounds = 0;                      // 0: as many as make train.epochs
   std::string strategy = "fedavg";
   std::string weighting = "images";    // images, uniform
   std::string site_batch = "share";    // share: the batch is divided among the sites; full: every site uses all of it
@@ -120,6 +121,12 @@ struct RunConfig {
 // sgd 0.01, adam and adamw 0.001; a fifth of that where training starts from trained parameters.
 double UsualLearningRate(const TrainConfig& train, const ModelConfig& model);
 
+// Fills in federation.rounds, train.local_epochs and train.local_steps where they are 0, so that the run makes train.epochs
+// passes over `train_images` images. Where neither rounds nor their length are given, a round is kUsualLocalSteps steps or
+// an epoch, whichever is less: trained from nothing, models that are averaged less often lose (docs/study.md).
+void ResolveRounds(RunConfig& config, int64_t train_images);
+inline constexpr int kUsualLocalSteps = 8;
+
 // Calls visit(table, key, member reference, help) for every field, in the order in which they are written.
 template <typename Config, typename Visit>
 void VisitFields(Config& c, Visit&& visit) {
@@ -153,7 +160,8 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("train", "nesterov", c.train.nesterov, "Nesterov's momentum");
   visit("train", "weight_decay", c.train.weight_decay, "Weight decay");
   visit("train", "batch", c.train.batch, "Images in a batch");
-  visit("train", "local_epochs", c.train.local_epochs, "Passes over a site's images in a round");
+  visit("train", "epochs", c.train.epochs, "Passes over the images in the run, if --rounds is 0");
+  visit("train", "local_epochs", c.train.local_epochs, "Epochs of a round (0: 8 steps, at most an epoch)");
   visit("train", "local_steps", c.train.local_steps, "Steps in a round instead of epochs (0: off)");
   visit("train", "schedule", c.train.schedule, "cosine, step, constant");
   visit("train", "warmup_share", c.train.warmup_share, "Share of the steps to warm up");
@@ -170,7 +178,7 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("train", "scale", c.train.augmentation.scale, "Augmentation: scale up to 1+-");
   visit("train", "brightness", c.train.augmentation.brightness, "Augmentation: brightness up to +-");
   visit("train", "contrast", c.train.augmentation.contrast, "Augmentation: contrast up to 1+-");
-  visit("federation", "rounds", c.federation.rounds, "Rounds");
+  visit("federation", "rounds", c.federation.rounds, "Rounds (0: as many as make the epochs)");
   visit("federation", "strategy", c.federation.strategy, "fedavg");
   visit("federation", "weighting", c.federation.weighting, "A site's weight: images, uniform");
   visit("federation", "site_batch", c.federation.site_batch, "share: batch divided among sites; full");

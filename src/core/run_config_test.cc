@@ -42,6 +42,34 @@ TEST(RunConfigTest, IntegerMayStandForANumber) {
   EXPECT_EQ(RunConfig::FromToml("[train]\nlearning_rate = 1\n", "x")->train.learning_rate, 1.0);
 }
 
+TEST(RunConfigTest, RoundsMakeTheEpochs) {
+  RunConfig config;
+  config.train.batch = 32;
+  ResolveRounds(config, 1322);  // 42 steps an epoch
+  EXPECT_EQ(config.train.local_steps, 8);
+  EXPECT_EQ(config.federation.rounds, 105);
+  config = {};
+  ResolveRounds(config, 240);  // 8 steps: an epoch is a round
+  EXPECT_EQ(config.train.local_steps, 0);
+  EXPECT_EQ(config.train.local_epochs, 1);
+  EXPECT_EQ(config.federation.rounds, 20);
+  config = {};
+  config.federation.rounds = 7;  // what is given stands
+  ResolveRounds(config, 1322);
+  EXPECT_EQ(config.train.local_epochs, 1);
+  EXPECT_EQ(config.train.local_steps, 0);
+  EXPECT_EQ(config.federation.rounds, 7);
+  config = {};
+  config.train.local_epochs = 3;
+  ResolveRounds(config, 1322);
+  EXPECT_EQ(config.federation.rounds, 7);
+  config = {};
+  config.federation.site_batch = "full";
+  ResolveRounds(config, 1322);
+  EXPECT_EQ(config.train.local_epochs, 1);
+  EXPECT_EQ(config.federation.rounds, 20);
+}
+
 TEST(RunConfigTest, UsualLearningRates) {
   RunConfig config;
   EXPECT_DOUBLE_EQ(UsualLearningRate(config.train, config.model), 0.001);

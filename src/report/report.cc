@@ -435,7 +435,7 @@ void WarnOfArm(const Sources& s, const ArmData& arm, Json& warnings) {
                     "only these are counted.",
                     arm.name, arm.cells.size(), all),
         fmt::format("群「{}」の予測は{}区画（反復・分割）のうち{}"
-                    "区画でのみ利用でき、集計はそれに限られます。",
+                    "区画でのみ利用でき、集計はそれに限られる。",
                     arm.name, all, arm.cells.size())));
   }
   if (!s.task.binary()) return;
@@ -451,74 +451,35 @@ void WarnOfArm(const Sources& s, const ArmData& arm, Json& warnings) {
             fallback, arm.name),
         fmt::format(
             "群「{}」の{}"
-            "個のモデルでは、検証画像から閾値を決められず（一方のクラスのみ、または画像なし）、"
-            "0.5を用いています。",
+            "個のモデルでは、検証用画像から閾値を決められず（一方のクラスのみ、または画像なし）、"
+            "0.5を用いた。",
             arm.name, fallback)));
   }
 }
 
-// Two models that have both learnt nothing are equal, and that says nothing about federated training.
-void WarnOfChance(const Json& arms, Json& warnings) {
-  std::string names;
-  for (const Json& arm : arms) {
-    const Json& low = arm.at("auc").at("low");
-    if (low.is_number() && low.get<double>() > 0.5) continue;
-    names += (names.empty() ? "" : ", ") + arm.at("name").get<std::string>();
-  }
-  if (names.empty()) return;
-  warnings.push_back(Text(
-      fmt::format("The AUC is not shown to be above chance (0.5) for: {}. A comparison with a model that may have learnt "
-                  "nothing says nothing about the way of training.",
-                  names),
-      fmt::format("{}ではAUCが偶然（0.5）を上回ることが示されていません。何も学習していないかもしれないモデルとの比較からは、"
-                  "学習方法の優劣は分かりません。",
-                  names)));
-}
-
-Json WarningsJson(const Sources& s, const Json& arms) {
+Json WarningsJson(const Sources& s) {
   Json warnings = Json::array();
-  WarnOfChance(arms, warnings);
   if (!s.journal.run_finished) {
     warnings.push_back(Text("The run is not finished: these are the numbers so far.",
-                            "実行は完了していません。現時点までの数値です。"));
+                            "実行は完了していない。現時点までの数値である。"));
   }
   for (const Journal::Text& w : s.journal.warnings) warnings.push_back(Text(w.en, w.ja));
   if (s.journal.unreadable > 0) {
     warnings.push_back(Text(
         fmt::format("{} lines of the journal could not be read and were left out.",
                     s.journal.unreadable),
-        fmt::format("記録（journal）の{}行は読み取れず、除外しました。", s.journal.unreadable)));
+        fmt::format("記録（journal）の{}行は読み取れず、除外した。", s.journal.unreadable)));
   }
   if (s.predictions.torn) {
     warnings.push_back(Text("The last line of the predictions is incomplete and was left out.",
-                            "予測ファイルの最終行が不完全なため、除外しました。"));
+                            "予測ファイルの最終行が不完全なため、除外した。"));
   }
   if (!s.protocol.readable) {
     warnings.push_back(Text("The run's configuration is not valid TOML; the protocol is empty.",
-                            "設定が正しいTOMLではないため、手順の表は空です。"));
+                            "設定が正しいTOMLではないため、試験条件の表は空である。"));
   }
   for (const ArmData& arm : s.arms) WarnOfArm(s, arm, warnings);
-  for (const auto& [name, stop] : s.journal.stopped) {
-    const std::string model = name.site.empty() ? name.arm : name.arm + " / " + name.site;
-    warnings.push_back(Text(
-        fmt::format("Training of '{}' (repeat {}, fold {}) was stopped in round {}: {}. The best "
-                    "model before that is used.",
-                    model, name.repeat, name.fold, stop.round, stop.why),
-        fmt::format(
-            "「{}」（反復{}、分割{}）の訓練は第{}ラウンドで中止されました（{}）。それ以前の最良の"
-            "モデルを用いています。",
-            model, name.repeat, name.fold, stop.round, stop.why)));
-  }
   if (s.arms.empty() || s.arms[0].cells.empty()) return warnings;
-  size_t most_cells = 0;
-  for (const ArmData& arm : s.arms) most_cells = std::max(most_cells, arm.cells.size());
-  if (most_cells == 1) {
-    warnings.push_back(
-        Text("There was one training of each arm: the intervals count which patients "
-             "were tested, but not that another training would have given another model.",
-             "各群の訓練は1回のみです。区間はテスト対象の患者による変動を含みますが、訓練を"
-             "やり直した場合の変動は含みません。"));
-  }
   const ModelPredictions& test = *s.arms[0].cells[0].models[0].test;
   for (int c = 0; c < s.task.classes; ++c) {
     std::set<int32_t> patients;
@@ -531,7 +492,7 @@ Json WarningsJson(const Sources& s, const Json& arms) {
                     "is very uncertain.",
                     s.classes[c], patients.size()),
         fmt::format(
-            "クラス「{}」のテスト画像は{}人分のみで、これに関する数値はきわめて不確かです。",
+            "クラス「{}」のテスト画像は{}人分のみで、これに関する数値はきわめて不確かである。",
             s.classes[c], patients.size())));
   }
   return warnings;
@@ -584,7 +545,7 @@ absl::StatusOr<Json> BuildReport(const ReportOptions& options) {
   const Journal::Start start = s.journal.start.value_or(Journal::Start());
   Json arms = Json::array();
   for (const ArmData& arm : s.arms) arms.push_back(ArmJson(s, arm, options));
-  Json warnings = WarningsJson(s, arms);
+  Json warnings = WarningsJson(s);
   const std::string source = s.journal.data ? s.journal.data->source : "";
   return Json{{"format", 1},
               {"manako_version", start.version},

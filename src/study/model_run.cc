@@ -29,6 +29,15 @@ int BatchesPerEpoch(const RunConfig& config, size_t total_images, size_t site_im
   return static_cast<int>(std::clamp<size_t>(steps, 1, std::max<size_t>(1, site_images / 2)));
 }
 
+// A step of Adam is the gradient over the root of its mean square. Where the noise of a batch outweighs the gradient, a batch
+// that is n times smaller makes the step's useful part the root of n smaller, and the mean of n sites makes its noise as much
+// smaller. This factor gives both back what the whole batch would have (the square root rule: Malladi et al., "On the SDEs
+// and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022). SGD needs none: the mean of the sites' steps is the step.
+double LearningRateFactor(const RunConfig& config, size_t total_images, size_t site_images, size_t sites) {
+  if (sites == 1 || config.federation.site_batch != "share" || config.train.optimiser == "sgd") return 1;
+  return std::sqrt(static_cast<double>(total_images) / static_cast<double>(std::max<size_t>(1, site_images)));
+}
+
 std::vector<double> ClassWeights(const std::vector<SiteData>& sites, int classes) {
   std::vector<double> counts(static_cast<size_t>(classes), 0.0);
   double total = 0, present = 0;
@@ -63,6 +72,8 @@ void ModelRun::MakeLearners() {
     const SiteData& site = options_.sites[i];
     TorchLearner::Options own = common;
     own.batches_per_epoch = BatchesPerEpoch(options_.config, options_.cell_images, site.train.size(), options_.sites.size());
+    own.train.learning_rate *=
+        LearningRateFactor(options_.config, options_.cell_images, site.train.size(), options_.sites.size());
     // Steps are counted as those of a pooled training. A site alone makes as many fewer as it has fewer batches in an
     // epoch, so that every image is visited as often as in the other arms.
     const auto batches = [&](size_t images) {
@@ -97,7 +108,7 @@ void ModelRun::Start() {
     if (saved.status().code() == absl::StatusCode::kDataLoss) {
       deps_.journal->Write({{"event", "warning"},
                             {"en", fmt::format("A checkpoint was damaged; {} was trained again from its start.", options_.key.arm)},
-                            {"ja", fmt::format("チェックポイントが破損していたため、{} を最初から学習し直しました。", options_.key.arm)}});
+                            {"ja", fmt::format("チェックポイントが破損していたため、{}を最初から訓練し直した。", options_.key.arm)}});
     }
     RoundRecord record;
     record.key = options_.key;
@@ -105,10 +116,19 @@ void ModelRun::Start() {
     round_began_ = Clock::now();
     if (absl::Status status = JudgeRound(record); !status.ok()) return Fail(status);
   }
+  BeginStretch();
   OpenRound();
 }
 
 absl::Status ModelRun::Restore(const Checkpoint& checkpoint) {
+  try {
+    return RestoreState(checkpoint);
+  } catch (const json::exception&) {
+    return DataLoss("{} is no checkpoint of this version", options_.state_path);
+  }
+}
+
+absl::Status ModelRun::RestoreState(const Checkpoint& checkpoint) {
   const json& values = checkpoint.values;
   const auto take = [&](const std::string& name, FlatArray* out) -> absl::Status {
     const FlatArray* array = checkpoint.Find(name);
@@ -164,9 +184,6 @@ absl::Status ModelRun::SaveState() {
 void ModelRun::OpenRound() {
   if (coordinator_->finished()) return Finish("");
   answered_ = 0;
-  loss_sum_ = 0;
-  visits_ = 0;
-  round_began_ = Clock::now();
   for (size_t i = 0; i < options_.sites.size(); ++i) {
     deps_.scheduler->AddJob(chain_, [this, i] { TrainSite(i); });
   }
@@ -208,6 +225,7 @@ void ModelRun::CloseRound() {
   record.key = options_.key;
   record.round = round;
   record.rounds = options_.config.federation.rounds;
+  if (!Judged(round)) return OpenRound();
   record.train_loss = loss_sum_ / static_cast<double>(std::max<int64_t>(1, visits_));
   record.visits = visits_;
   if (absl::Status status = JudgeRound(record); status.code() == absl::StatusCode::kOutOfRange) {
@@ -220,7 +238,22 @@ void ModelRun::CloseRound() {
   if (!coordinator_->finished() && SecondsSince(last_save_) >= options_.checkpoint_seconds) {
     if (absl::Status status = SaveState(); !status.ok()) return Fail(status);
   }
+  BeginStretch();
   OpenRound();
+}
+
+void ModelRun::BeginStretch() {
+  loss_sum_ = 0;
+  visits_ = 0;
+  round_began_ = Clock::now();
+}
+
+bool ModelRun::Judged(int round) const {
+  const int steps = options_.config.train.local_steps;
+  if (steps == 0 || round >= options_.config.federation.rounds) return true;
+  const auto batch = static_cast<size_t>(options_.config.train.batch);
+  const auto epoch_steps = static_cast<int64_t>((options_.cell_images + batch - 1) / batch);
+  return int64_t{round} * steps / epoch_steps > int64_t{round - 1} * steps / epoch_steps;
 }
 
 absl::Status ModelRun::JudgeRound(RoundRecord record) {

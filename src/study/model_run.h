@@ -70,9 +70,13 @@ class ModelRun {
  private:
   void MakeLearners();
   absl::Status Restore(const Checkpoint& checkpoint);
+  absl::Status RestoreState(const Checkpoint& checkpoint);
+  void BeginStretch();
   void OpenRound();
   void TrainSite(size_t site);
   void CloseRound();
+  // Whether the model of this round is tested: all are, but for rounds of few steps, where it is those that end an epoch.
+  bool Judged(int round) const;
   // Tests the global model, writes the round's line, and remembers it if it is the best so far.
   absl::Status JudgeRound(RoundRecord record);
   absl::Status SaveState();
@@ -90,7 +94,7 @@ class ModelRun {
   std::mutex mutex_;  // guards what the sites of a round write
   size_t answered_ = 0;
   std::string training_error_;
-  double loss_sum_ = 0;
+  double loss_sum_ = 0;  // since the last tested round, like visits_ and round_began_
   int64_t visits_ = 0;
   std::chrono::steady_clock::time_point round_began_, last_save_;
   double best_auc_ = 0, best_loss_ = 0;

@@ -46,6 +46,7 @@ struct Cell {
   int repeat, fold;
   uint64_t seed;
   CellPlan plan;
+  size_t train_images;
 };
 
 class Study {
@@ -111,6 +112,7 @@ class Study {
     if (!why.empty()) observer_->OnNote(fmt::format("Computing in {}: {}.", config_.train.precision, why));
     MANAKO_RETURN_IF_ERROR(LoadData());
     MANAKO_RETURN_IF_ERROR(PlanCells());
+    ResolveRounds(config_, static_cast<int64_t>(cells_.front().train_images));
     const NetworkOptions network{config_.model.architecture, static_cast<int>(dataset_.classes.size()), config_.model.dropout,
                                  config_.data.image_size};
     MANAKO_ASSIGN_OR_RETURN(pool_, NetworkPool::Create(network));
@@ -169,7 +171,8 @@ class Study {
         options.fold = fold;
         MANAKO_ASSIGN_OR_RETURN(CellPlan plan, PlanCell(dataset_, options));
         const uint64_t seed = DeriveSeed(repeat_seed, "fold", static_cast<uint64_t>(fold));
-        cells_.push_back({repeat, fold, seed, std::move(plan)});
+        const size_t train_images = Select(dataset_, plan, Split::kTrain).size();
+        cells_.push_back({repeat, fold, seed, std::move(plan), train_images});
       }
     }
     return absl::OkStatus();
@@ -215,7 +218,7 @@ class Study {
     options.classes = static_cast<int>(dataset_.classes.size());
     options.positive = dataset_.positive;
     options.sites = std::move(sites);
-    options.cell_images = Select(dataset_, cell.plan, Split::kTrain).size();
+    options.cell_images = cell.train_images;
     options.validation = std::move(validation);
     options.test = Select(dataset_, cell.plan, Split::kTest);
     options.checkpoint_seconds = options_.checkpoint_seconds;

@@ -121,6 +121,32 @@ TEST_F(StudyTest, ArmsSeeAsManyImagesWithLocalStepsToo) {
   EXPECT_NEAR(visits["pooled"], visits["alone"], steps);
 }
 
+// Rounds of few steps are tested where an epoch ends, and the last one always.
+TEST_F(StudyTest, ShortRoundsAreTestedOnceAnEpoch) {
+  options_.config.train.local_steps = 1;
+  options_.config.train.batch = 16;
+  options_.config.federation.rounds = 8;
+  ASSERT_TRUE(Run("run").ok());
+  std::vector<int> tested;
+  int images = 0, visits = 0;
+  for (const json& event : events_) {
+    if (event["event"] == "cell_started" && images == 0) {
+      for (const json& count : event["splits"][0]["per_class"]) images += count.get<int>();
+    }
+    if (event["event"] != "round" || event["arm"] != "pooled" || event["repeat"] != 1 || event["fold"] != 1) continue;
+    tested.push_back(event["round"].get<int>());
+    visits += event["images"].get<int>();
+  }
+  const int epoch = (images + 15) / 16;
+  ASSERT_GT(epoch, 1);
+  std::vector<int> expected = {0};
+  for (int round = 1; round <= 8; ++round) {
+    if (round % epoch == 0 || round == 8) expected.push_back(round);
+  }
+  EXPECT_EQ(tested, expected);
+  EXPECT_NEAR(visits, 8 * images / epoch, 8);  // none is lost between two tests
+}
+
 TEST_F(StudyTest, ThreadsDoNotReachTheBits) {
   options_.threads = 1;
   ASSERT_TRUE(Run("one").ok());

@@ -101,7 +101,7 @@ const kThumbnails = [
   "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mOYBgAAmACXjQdCCAAAAABJRU5ErkJggg==",
 ];
 
-const kSites = ["Minato Eye Clinic", "Kita General Hospital", "Aoba University Hospital"];
+const kHospitals = ["Minato Eye Clinic", "Kita General Hospital", "Aoba University Hospital"];
 type ArmName = Arm["name"];
 const kArms: ArmName[] = ["pooled", "federated", "alone"];
 
@@ -113,6 +113,8 @@ interface Shape {
   half: number; // of a 95% interval
   perSite: number[];
   seed: number;
+  sites: string[];
+  rounds: number;
 }
 
 function arm(name: ArmName, shape: Shape, random: () => number): Arm {
@@ -137,7 +139,7 @@ function arm(name: ArmName, shape: Shape, random: () => number): Arm {
         { key: "brier", estimate: estimate(0.5 - 0.3 * level, 0.02, "bootstrap") },
         ...shape.classes.map((c, i) => ({ key: `recall:${c}`, estimate: rate(-0.03 * i) })),
       ];
-  const models = name === "alone" ? kSites : [null];
+  const models = name === "alone" ? shape.sites : [null];
   const perClass = 100;
   const k = shape.classes.length;
   const total = perClass * shape.repeats * models.length;
@@ -164,9 +166,9 @@ function arm(name: ArmName, shape: Shape, random: () => number): Arm {
     calibration: calibration(random, name === "alone" ? 0.75 : 0.95),
     confusion,
     by_round: Array.from({ length: shape.repeats }, (_, r) =>
-      models.map((site, i) => course(random, { repeat: r + 1, site, level: level - 0.02 * i, rounds: 20 })),
+      models.map((site, i) => course(random, { repeat: r + 1, site, level: level - 0.02 * i, rounds: shape.rounds })),
     ).flat(),
-    by_site: kSites.map((site, i) => ({
+    by_site: shape.sites.map((site, i) => ({
       site,
       auc: estimate(level + 0.01 * gauss(random), shape.half * (1.5 + 0.3 * i), "delong_clustered"),
       accuracy: estimate(level - 0.05 + 0.01 * gauss(random), shape.half * 2, "wilson_clustered"),
@@ -233,7 +235,7 @@ function compare(
   };
 }
 
-function build(shape: Shape, title: string, architecture: string): ReportData {
+function build(shape: Shape, source: string, architecture: string): ReportData {
   const random = stream(shape.seed);
   const margin = 0.02;
   const perClass = (n: number) => shape.classes.map((_, i) => n - 7 * i);
@@ -241,11 +243,11 @@ function build(shape: Shape, title: string, architecture: string): ReportData {
   return {
     format: 1,
     manako_version: "0.1.0",
-    title,
+    title: source.split("/").pop() ?? source,
     created: "2026-11-23T09:41:00Z",
     synthetic: true,
     data: {
-      source: "phantoms/fundus",
+      source,
       classes: shape.classes,
       positive: shape.positive,
       images: 1000 * shape.classes.length,
@@ -264,7 +266,7 @@ function build(shape: Shape, title: string, architecture: string): ReportData {
         { name: "validation", per_class: perClass(120), patients: 75 * shape.classes.length },
         { name: "test", per_class: perClass(200), patients: 125 * shape.classes.length },
       ],
-      sites: kSites.map((name, i) => ({
+      sites: shape.sites.map((name, i) => ({
         name,
         train: perClass([340, 220, 120][i] ?? 0),
         validation: perClass([60, 40, 20][i] ?? 0),
@@ -278,7 +280,7 @@ function build(shape: Shape, title: string, architecture: string): ReportData {
         { key: "image_size", value: "64" },
         { key: "strategy", value: "fedavg" },
         { key: "weighting", value: "images" },
-        { key: "rounds", value: "20" },
+        { key: "rounds", value: String(shape.rounds) },
         { key: "local_epochs", value: "1" },
         { key: "optimiser", value: "sgd" },
         { key: "learning_rate", value: "0.01" },
@@ -304,7 +306,7 @@ function build(shape: Shape, title: string, architecture: string): ReportData {
       fold: 1,
       seed: String(20261123 + r),
       auc: arms.flatMap((a) =>
-        (a.name === "alone" ? kSites : [null]).map((site, i) => ({
+        (a.name === "alone" ? shape.sites : [null]).map((site, i) => ({
           arm: a.name,
           site,
           value: round(shape.level[a.name] - (a.name === "alone" ? 0.02 * (i - 1) : 0) + 0.006 * gauss(random)),
@@ -326,7 +328,7 @@ function build(shape: Shape, title: string, architecture: string): ReportData {
         ja: "ラベルが互いに矛盾する同一画像が1組ある。",
       },
     ],
-    config_toml: `[data]\npath = "phantoms/fundus"\n\n[model]\narchitecture = "${architecture}"\n\n[study]\nrepeats = ${shape.repeats}\nmargin = 0.02\nseed = 20261123\n`,
+    config_toml: `[data]\npath = "${source}"\n\n[model]\narchitecture = "${architecture}"\n\n[study]\nrepeats = ${shape.repeats}\nmargin = 0.02\nseed = 20261123\n`,
   };
 }
 
@@ -340,10 +342,32 @@ export function binaryReport(): ReportData {
       half: 0.021,
       perSite: [67, 67, 66],
       seed: 7,
+      sites: kHospitals,
+      rounds: 20,
     },
-    "Glaucoma on fundus phantoms",
+    "phantoms/glaucoma/manifest.csv",
     "cnn3",
   );
+}
+
+// One training of each arm over many rounds, with sites that have no names of their own: the shape of the demo.
+export function singleReport(): ReportData {
+  const data = build(
+    {
+      classes: ["normal", "glaucoma"],
+      positive: 1,
+      repeats: 1,
+      level: { pooled: 0.936, federated: 0.904, alone: 0.565 },
+      half: 0.022,
+      perSite: [67, 67, 66],
+      seed: 13,
+      sites: ["site-1", "site-2", "site-3"],
+      rounds: 130,
+    },
+    "runs/demo-images/manifest.csv",
+    "cnn3",
+  );
+  return { ...data, warnings: [] };
 }
 
 export function threeClassReport(): ReportData {
@@ -356,8 +380,10 @@ export function threeClassReport(): ReportData {
       half: 0.034,
       perSite: [67, 67, 66],
       seed: 11,
+      sites: kHospitals,
+      rounds: 20,
     },
-    "Diabetic retinopathy grades on fundus phantoms",
+    "phantoms/retinopathy-grades",
     "resnet18",
   );
 }
@@ -370,7 +396,6 @@ export function unfinishedReport(): ReportData {
   const [pooled, federated, alone] = data.arms as [Arm, Arm, Arm];
   return {
     ...data,
-    title: "Glaucoma on fundus phantoms (stopped)",
     data: { ...data.data, patients: null, duplicates: { groups: 0, images: 0, moved: 0, conflicting: 0 }, bad: { count: 0, listed: [] } },
     protocol: { ...data.protocol, repeats: 1 },
     arms: [
@@ -403,7 +428,7 @@ export function unfinishedReport(): ReportData {
         by_round: alone.by_round.slice(0, 3),
         by_site: alone.by_site.map((s, i) => (i === 2 ? { ...s, auc: none, images: [66, 0] } : s)),
         stopped: [
-          { repeat: 1, fold: 1, site: kSites[2] ?? null, round: 1, why: "training images are of one class only" },
+          { repeat: 1, fold: 1, site: kHospitals[2] ?? null, round: 1, why: "training images are of one class only" },
         ],
       },
     ],

@@ -1,11 +1,12 @@
 // Writes dist/sample-*.html from dist/report.html (build it first), to look at.
 import { readFileSync, writeFileSync } from "node:fs";
-import { binaryReport, fillPage, hostileReport, threeClassReport, unfinishedReport } from "./generate";
+import { binaryReport, fillPage, hostileReport, singleReport, threeClassReport, unfinishedReport } from "./generate";
 
 const dist = new URL("../dist/", import.meta.url);
 const page = readFileSync(new URL("report.html", dist), "utf8");
 const samples = {
   binary: binaryReport(),
+  single: singleReport(),
   three: threeClassReport(),
   unfinished: unfinishedReport(),
   hostile: hostileReport(),

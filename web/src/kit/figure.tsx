@@ -29,15 +29,38 @@ export function Figure(props: {
 export function Swatch({ stroke }: { stroke: Stroke }) {
   return (
     <svg class="swatch" width="30" height="12" viewBox="-15 -6 30 12" aria-hidden="true">
-      <line
-        x1="-15"
-        x2="15"
-        stroke={stroke.color}
-        stroke-width="2"
-        stroke-dasharray={stroke.dash || undefined}
-      />
+      <SwatchLine stroke={stroke} half={15} />
       <Marker stroke={stroke} />
     </svg>
+  );
+}
+
+// A line without markers, long enough for its dash to be seen, and its number where it has one in the chart.
+function LineSwatch({ stroke, badge }: { stroke: Stroke; badge?: string | undefined }) {
+  return (
+    <svg class="swatch swatch-line" width="58" height="18" viewBox="-29 -9 58 18" aria-hidden="true">
+      <SwatchLine stroke={stroke} half={29} />
+      {badge && (
+        <>
+          <circle r="8" fill="var(--page)" stroke={stroke.color} stroke-width="1.2" />
+          <text y="4" text-anchor="middle" font-size="11" font-weight="600" fill="var(--ink)">
+            {badge}
+          </text>
+        </>
+      )}
+    </svg>
+  );
+}
+
+function SwatchLine({ stroke, half }: { stroke: Stroke; half: number }) {
+  return (
+    <line
+      x1={-half}
+      x2={half}
+      stroke={stroke.color}
+      stroke-width="2"
+      stroke-dasharray={stroke.dash || undefined}
+    />
   );
 }
 
@@ -49,12 +72,19 @@ function Marker({ stroke }: { stroke: Stroke }) {
   return <circle r="4.3" fill={stroke.color} />;
 }
 
-export function Legend({ entries }: { entries: { stroke: Stroke; name: ComponentChildren }[] }) {
+export interface LegendEntry {
+  stroke: Stroke;
+  name: ComponentChildren;
+  badge?: string | undefined;
+}
+
+// `lines`: the chart draws lines without markers.
+export function Legend({ entries, lines }: { entries: LegendEntry[]; lines?: boolean }) {
   return (
     <ul class="legend">
       {entries.map((entry, i) => (
         <li key={i}>
-          <Swatch stroke={entry.stroke} /> {entry.name}
+          {lines ? <LineSwatch stroke={entry.stroke} badge={entry.badge} /> : <Swatch stroke={entry.stroke} />} {entry.name}
         </li>
       ))}
     </ul>

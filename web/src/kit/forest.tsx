@@ -28,8 +28,11 @@ const kNarrow = 620;
 const kNamesWidth = 170;
 // Two signed numbers and their brackets in the widest of the usual typefaces.
 const kNumbersWidth = 225;
-// Keeps rules from running through the words.
-const kHalo = { fill: "currentColor", stroke: "var(--page)", strokeWidth: 4 };
+// On a narrow page each row is a name, its numbers on a line of their own below (beside each other the two would meet),
+// and the drawing below both; half a tick's label has room at either end of the axis.
+const kNarrowStep = 82;
+const kNarrowTop = 42;
+const kNarrowSide = 22;
 
 export function Forest({ label, axis, rows, zero, highest }: ForestProps) {
   const ends = rows
@@ -44,13 +47,16 @@ export function Forest({ label, axis, rows, zero, highest }: ForestProps) {
   const shown = rows.map((r, i) => ({ ...r, key: String(i), tone: r.stroke ?? strokeOf("") }));
   const draw = (width: number): Plot.PlotOptions => {
     const narrow = width < kNarrow;
-    const step = narrow ? 52 : 38;
-    // On a narrow page the names and numbers stand above the lines.
-    const shift = narrow ? 11 : 0;
+    const step = narrow ? kNarrowStep : 38;
+    // Nothing is drawn where the words stand.
+    const insetTop = narrow ? kNarrowTop : 0;
+    const insetBottom = narrow ? 6 : 0;
+    const shift = (insetTop - insetBottom) / 2;
     const marks: Plot.Markish[] = [
       Plot.axisX({ label: axis, labelAnchor: "center", labelArrow: "none", ticks: narrow ? 4 : 7, labelOffset: 38 }),
-      Plot.gridX({ ticks: narrow ? 4 : 7, strokeOpacity: 0.12 }),
+      Plot.gridX({ ticks: narrow ? 4 : 7, strokeOpacity: 0.12, insetTop, insetBottom }),
     ];
+
     for (const r of shown) {
       const row = [r];
       if (isNumber(r.band)) {
@@ -60,11 +66,15 @@ export function Forest({ label, axis, rows, zero, highest }: ForestProps) {
             x2: r.band,
             fy: "key",
             fill: "var(--band)",
-            insetTop: narrow ? 24 : 4,
-            insetBottom: 4,
+            insetTop: insetTop + 4,
+            insetBottom: insetBottom + 4,
           }),
         );
       }
+    }
+    if (zero) marks.push(Plot.ruleX([0], { stroke: "currentColor", strokeWidth: 1, insetTop, insetBottom }));
+    for (const r of shown) {
+      const row = [r];
       if (isNumber(r.low) && isNumber(r.high)) {
         marks.push(
           Plot.link(row, { x1: "low", x2: "high", y1: 0, y2: 0, fy: "key", dy: shift, stroke: r.tone.color, strokeWidth: 1.8 }),
@@ -95,32 +105,29 @@ export function Forest({ label, axis, rows, zero, highest }: ForestProps) {
       }
       marks.push(
         Plot.text(row, {
-          frameAnchor: "left",
+          frameAnchor: narrow ? "top-left" : "left",
           fy: "key",
           text: "name",
           textAnchor: "start",
-          dx: narrow ? 0 : -kNamesWidth,
-          dy: narrow ? -12 : 0,
+          dx: narrow ? -kNarrowSide : -kNamesWidth,
+          dy: narrow ? 6 : 0,
           fontWeight: 600,
-          ...kHalo,
         }),
         Plot.text(row, {
-          frameAnchor: "right",
+          frameAnchor: narrow ? "top-left" : "right",
           fy: "key",
           text: "numbers",
-          textAnchor: narrow ? "end" : "start",
-          dx: narrow ? 0 : 14,
-          dy: narrow ? -12 : 0,
+          textAnchor: "start",
+          dx: narrow ? -kNarrowSide : 14,
+          dy: narrow ? 24 : 0,
           fontVariant: "tabular-nums",
-          ...kHalo,
         }),
       );
     }
-    if (zero) marks.push(Plot.ruleX([0], { stroke: "currentColor", strokeWidth: 1, insetTop: narrow ? 22 : 0 }));
     return {
       height: step * rows.length + 52,
-      marginLeft: narrow ? 6 : kNamesWidth,
-      marginRight: narrow ? 6 : kNumbersWidth,
+      marginLeft: narrow ? kNarrowSide : kNamesWidth,
+      marginRight: narrow ? kNarrowSide : kNumbersWidth,
       marginBottom: 44,
       marginTop: 4,
       x: { domain },

@@ -1,7 +1,7 @@
 // The contrast of what is written and drawn, in both modes, from page.css itself (WCAG 2.1, 1.4.3 and 1.4.11).
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { strokeOf } from "./palette";
+import { siteStroke, strokeOf } from "./palette";
 
 const css = readFileSync(new URL("./page.css", import.meta.url), "utf8");
 const blocks = [...css.matchAll(/:root \{([^}]*)\}/g)].map((m) => m[1] ?? "");
@@ -46,6 +46,14 @@ describe.each([
 });
 
 describe("arms", () => {
+  it("leave room for the sites of one: a dash each, the arm's colour, and no dash of another arm", () => {
+    const sites = [0, 1, 2, 3].map((i) => siteStroke("alone", i));
+    expect(new Set(sites.map((s) => s.dash)).size).toBe(4);
+    expect(new Set(sites.map((s) => s.color))).toEqual(new Set([strokeOf("alone").color]));
+    for (const other of ["pooled", "federated"]) expect(sites.map((s) => s.dash)).not.toContain(strokeOf(other).dash);
+    expect(siteStroke("alone", 1000).dash).not.toBe("");
+  });
+
   it("differ in more than colour", () => {
     const strokes = ["pooled", "federated", "alone"].map(strokeOf);
     for (const part of ["color", "dash", "symbol"] as const) {

@@ -13,6 +13,14 @@ const kStrokes = new Map<string, Stroke>([
   ["alone", { color: "var(--alone)", dash: "2 3", symbol: "triangle" }],
 ]);
 
+// The models of one arm's sites: the arm's colour, which keeps them one family, in a dash of their own. None is like
+// another arm's. Charts also number them, since no more dashes than these are told apart, and not where lines cross.
+const kSiteDashes = ["2 3", "10 3 2 3", "1 5", "6 2 1 2 1 2"];
+
+export function siteStroke(arm: string, site: number): Stroke {
+  return { ...strokeOf(arm), dash: kSiteDashes[site % kSiteDashes.length] ?? "" };
+}
+
 export function strokeOf(arm: string): Stroke {
   return kStrokes.get(arm) ?? { color: "var(--ink)", dash: "", symbol: "circle" };
 }

@@ -6,7 +6,7 @@ import type { Text } from "./language";
 
 const kFailed: Text = {
   en: "This part could not be drawn; the rest of the page is not affected. Reason:",
-  ja: "この部分は表示できませんでした（他の部分には影響ありません）。理由：",
+  ja: "この部分は表示できない（他の部分に影響はない）。理由：",
 };
 
 export class Guard extends Component<{ children: ComponentChildren }, { why: string | null }> {

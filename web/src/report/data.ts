@@ -7,7 +7,7 @@
 export interface ReportData {
   format: 1;
   manako_version: string;
-  title: string;
+  title: string; // the last part of data.source; the page makes its heading from data.source and the network
   created: string; // ISO 8601, UTC
   synthetic: boolean; // the images are phantoms: the report says so in its first line
   data: DataSummary;

@@ -1,6 +1,6 @@
 // Names, in both languages, of the identifiers in the data: arms, measures, rows of the protocol. An identifier that is
 // not known here is shown as it is. Looked up in maps: a key named "constructor" is a key like any other.
-import { visible } from "../kit/format";
+import { list, visible } from "../kit/format";
 import type { Text } from "../kit/language";
 import { texts } from "./texts";
 
@@ -94,6 +94,15 @@ export const kProtocol = new Map<string, Text>([
 
 function asIs(text: string): Text {
   return { en: visible(text), ja: visible(text) };
+}
+
+// Arms within a sentence: “pooled” and “alone” / 「統合学習」および「単独学習」.
+export function quotedArms(arms: string[]): Text {
+  const names = arms.map(armName);
+  return {
+    en: list(names.map((n) => `“${n.en.toLowerCase()}”`)).en,
+    ja: names.map((n) => `「${n.ja}」`).join("および"),
+  };
 }
 
 export function armName(arm: string): Text {

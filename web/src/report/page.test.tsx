@@ -3,17 +3,18 @@
 // string from a file could have put there.
 import { render } from "preact";
 import { act } from "preact/test-utils";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   binaryReport,
   hostileReport,
+  singleReport,
   threeClassReport,
   unfinishedReport,
 } from "../../sample/generate";
 import { readEmbedded } from "../kit/embedded";
 import type { ReportData } from "./data";
 import { Page } from "./page";
-import { meanOf, pointsOf } from "./sections/performance";
+import { badgePlace, meanOf, pointsOf } from "./sections/performance";
 
 let root: HTMLElement;
 beforeEach(() => {
@@ -42,7 +43,7 @@ function button(name: string): HTMLButtonElement {
   return found;
 }
 
-const samples = { binaryReport, threeClassReport, unfinishedReport, hostileReport };
+const samples = { binaryReport, singleReport, threeClassReport, unfinishedReport, hostileReport };
 
 describe.each(Object.entries(samples))("%s", (_name, make) => {
   it.each(["en", "ja"] as const)("is drawn whole in %s", async (language) => {
@@ -82,7 +83,7 @@ describe("the report", () => {
     expect(root.querySelector("#conclusion h2")?.textContent).toBe("Conclusion");
     await act(() => button("日本語").click());
     expect(root.querySelector("#conclusion h2")?.textContent).toBe("結論");
-    expect(document.title).toContain("報告書");
+    expect(document.title).toBe("連合学習と統合学習の比較：glaucoma、cnn3 – Manako");
     expect(location.hash).toBe("#lang=ja");
     expect(localStorage.getItem("manako-language")).toBe("ja");
     expect(button("日本語").getAttribute("aria-pressed")).toBe("true");
@@ -130,6 +131,63 @@ describe("the report", () => {
     expect(heads.filter((h) => !h.querySelector(".ditto")).length).toBe(6);
   });
 
+  it("has a title that says what was compared, on what", async () => {
+    await show(singleReport());
+    expect(root.querySelector("h1")?.textContent).toBe("Federated against pooled training: demo-images, cnn3");
+    expect(document.title).toBe("Federated against pooled training: demo-images, cnn3 – Manako");
+    expect([...root.querySelectorAll("h1 bdi")].map((b) => b.textContent)).toEqual(["demo-images", "cnn3"]);
+    expect(root.querySelector(".compared")?.textContent).not.toContain("manifest.csv");
+    await show(singleReport(), "ja");
+    expect(root.querySelector("h1")?.textContent).toBe(document.title.replace(" – Manako", ""));
+  });
+
+  it("tells the ROC curves of the sites apart without colour, and names each", async () => {
+    await show(binaryReport());
+    const entries = [...root.querySelectorAll("#roc .legend li")];
+    expect(entries.map((e) => e.querySelector("bdi")?.textContent?.replace(/, AUC 0\.\d{3}$/, ""))).toEqual([
+      "Pooled",
+      "Federated",
+      "Alone: Minato Eye Clinic",
+      "Alone: Kita General Hospital",
+      "Alone: Aoba University Hospital",
+    ]);
+    expect(entries.map((e) => e.querySelector("svg text")?.textContent)).toEqual([undefined, undefined, "1", "2", "3"]);
+    const lines = entries.map((e) => e.querySelector("line")!);
+    expect(new Set(lines.map((l) => l.getAttribute("stroke-dasharray") ?? "")).size).toBe(5);
+    expect(new Set(lines.slice(2).map((l) => l.getAttribute("stroke"))).size).toBe(1);
+    // The chart draws what the legend says.
+    const drawn = [...root.querySelectorAll("#roc .chart [aria-label='line']")];
+    const dashes = (list: Element[]) => list.map((l) => l.getAttribute("stroke-dasharray") ?? "").sort();
+    expect(dashes(drawn)).toEqual(dashes(lines));
+    const numbers = [...root.querySelectorAll("#roc .chart [aria-label='text'] text")].map((n) => n.textContent);
+    expect(numbers).toEqual(["1", "2", "3"]);
+  });
+
+  it("says once what the data and the page both know", async () => {
+    await show(singleReport());
+    expect(root.querySelector("#warnings")?.textContent).toContain("No warnings");
+    expect(root.textContent?.split("trained once").length).toBe(2);
+    await show(unfinishedReport());
+    expect(root.textContent?.split("training loss is NaN").length).toBe(2);
+  });
+
+  it("warns of models that may have learnt nothing, by the arm's name", async () => {
+    const data = binaryReport();
+    data.arms[2]!.auc.low = 0.49;
+    await show(data);
+    expect(root.querySelector("#warnings li")?.textContent).toContain("above chance (0.5) for “alone”: ");
+    await show(data, "ja");
+    expect(root.querySelector("#warnings li")?.textContent).toContain("「単独学習」のAUC");
+  });
+
+  it("has no second row for the whole of one experiment", async () => {
+    const rows = () => root.querySelectorAll("#experiments table.cells tbody tr").length;
+    await show(singleReport());
+    expect(rows()).toBe(3);
+    await show(binaryReport());
+    expect(rows()).toBe(18);
+  });
+
   it("survives a part that cannot be drawn", async () => {
     const data = binaryReport();
     (data.arms[0] as unknown as { confusion: unknown }).confusion = 7;
@@ -153,6 +211,53 @@ describe("the report", () => {
     await show(data);
     expect(root.querySelector(".failed")).toBeNull();
     expect(root.textContent).toContain("Not answered by this study");
+  });
+});
+
+describe("on a phone", () => {
+  it("numbers stand below names, and nothing is drawn behind either", async () => {
+    vi.spyOn(HTMLElement.prototype, "clientWidth", "get").mockReturnValue(358);
+    await show(binaryReport());
+    vi.restoreAllMocks();
+    for (const chart of [...root.querySelectorAll("#result .chart svg")]) {
+      expect(chart.getAttribute("width")).toBe("358");
+      const groups = [...chart.querySelectorAll("[aria-label='text']")];
+      const at = (words: RegExp) =>
+        groups
+          .filter((g) => words.test(g.textContent ?? ""))
+          .map((g) => Number(/translate\([^,]*,([\d.-]+)\)/.exec(g.getAttribute("transform") ?? "")?.[1]));
+      const names = at(/^(Pooled|Federated|Alone)/);
+      const numbers = at(/ to /);
+      expect(names.length).toBe(3);
+      expect(numbers.length).toBe(3);
+      // A line of 13 px text.
+      for (const [i, y] of names.entries()) expect(numbers[i]! - y).toBeGreaterThanOrEqual(16);
+      const rules = [...chart.querySelectorAll("[aria-label='x-grid'] line, [aria-label='rule'] line")];
+      expect(rules.length).toBeGreaterThan(3);
+      for (const rule of rules) expect(Number(rule.getAttribute("y1"))).toBeGreaterThan(numbers[0]! + 8);
+    }
+  });
+});
+
+describe("the numbers on ROC curves", () => {
+  // Steps, as a curve of a few images has them.
+  const curve = [0, 0, 0.2, 0.2, 0.5, 0.5, 1].map((fpr, i) => ({ fpr, tpr: [0, 0.4, 0.4, 0.7, 0.7, 1, 1][i]! }));
+
+  it("stand on their curve", () => {
+    const place = badgePlace(curve, 0, 1);
+    expect(place?.fpr).toBeCloseTo(0.3);
+    expect(place?.tpr).toBeCloseTo(0.7);
+    expect(badgePlace([], 0, 1)).toBeNull();
+  });
+
+  it.each([2, 3, 9, 15])("do not meet, though all %i curves are the same", (count) => {
+    const places = Array.from({ length: count }, (_, i) => badgePlace(curve, i, count)!);
+    for (const [i, a] of places.entries()) {
+      for (const b of places.slice(0, i)) {
+        // In a chart that a phone shows: 286 px between the axes, circles of 17 px, which may touch a little.
+        expect(286 * Math.hypot(a.fpr - b.fpr, a.tpr - b.tpr)).toBeGreaterThan(15);
+      }
+    }
   });
 });
 

@@ -1,4 +1,5 @@
 // The report as one page.
+import { Fragment } from "preact";
 import { useEffect } from "preact/hooks";
 import type { Embedded } from "../kit/embedded";
 import { dateTime, visible } from "../kit/format";
@@ -13,6 +14,7 @@ import { Calibration, Metrics, Roc, Rounds } from "./sections/performance";
 import { Cells, Images, Methods, Protocol, Times } from "./sections/record";
 import { Sites } from "./sections/sites";
 import { texts } from "./texts";
+import { comparisonName, titleNames, titleText } from "./title";
 
 function sectionsOf(data: ReportData): SectionEntry[] {
   return [
@@ -41,12 +43,29 @@ function Title({ text }: { text: string }) {
   return null;
 }
 
+// The title with each name isolated; document.title has it as plain text.
+function Heading({ data }: { data: ReportData }) {
+  const t = useText();
+  const names = titleNames(data);
+  return (
+    <h1>
+      {t(comparisonName(data))}
+      {names.map((name, i) => (
+        <Fragment key={i}>
+          {t(i === 0 ? { en: ": ", ja: "：" } : { en: ", ", ja: "、" })}
+          <bdi>{name}</bdi>
+        </Fragment>
+      ))}
+    </h1>
+  );
+}
+
 function Report({ data }: { data: ReportData }) {
   const t = useText();
   const sections = sectionsOf(data);
   return (
     <>
-      <Title text={`${visible(data.title)} – ${t(texts.page_title)}`} />
+      <Title text={`${t(titleText(data))} – Manako`} />
       {data.synthetic && (
         <p class="banner" role="note">
           <T of={texts.synthetic} />
@@ -57,11 +76,9 @@ function Report({ data }: { data: ReportData }) {
         <main>
           <header>
             <p class="kind">
-              <T of={texts.page_title} />
+              <T of={fill(texts.report, { of: texts.page_title })} />
             </p>
-            <h1>
-              <bdi>{visible(data.title)}</bdi>
-            </h1>
+            <Heading data={data} />
             <p class="made">
               <T
                 of={fill(texts.made_by, {

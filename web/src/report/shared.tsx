@@ -15,6 +15,18 @@ export function Name({ of }: { of: unknown }) {
   return <bdi>{visible(of)}</bdi>;
 }
 
+// In a table's cell. A short one ("site-1") keeps to its line; a long one may wrap.
+export function SiteName({ of }: { of: string }) {
+  const name = visible(of);
+  return [...name].length <= 10 ? (
+    <span class="keep">
+      <Name of={name} />
+    </span>
+  ) : (
+    <Name of={name} />
+  );
+}
+
 export function aucName(data: ReportData): Text {
   return data.protocol.primary_metric === "macro_auc" ? texts.macro_auc : texts.auc;
 }

@@ -11,7 +11,7 @@ const all = [
   ...[...kMethods].map(([k, v]) => [`method ${k}`, v.what] as const),
 ];
 // What has no other name in Japanese.
-const kSameInBoth = new Set(["auc", "methods_arm_auc", "metric auc", "made_by"]);
+const kSameInBoth = new Set(["auc", "methods_arm_auc", "metric auc", "made_by", "title_with_names", "name_and_auc"]);
 const placeholders = (text: string) => (text.match(/\{\w+\}/g) ?? []).sort();
 
 describe.each(all)("%s", (name, text) => {

@@ -1,6 +1,11 @@
 // Every sentence of the report, in both languages. {words in braces} are filled in where the text is used.
 export const texts = {
-  page_title: { en: "Federated learning study: report", ja: "連合学習の検証試験 報告書" },
+  page_title: { en: "Federated learning study", ja: "連合学習の検証試験" },
+  report: { en: "{of}: report", ja: "{of} 報告書" },
+  title_with_names: { en: "{what}: {names}", ja: "{what}：{names}" },
+  title_federated_pooled: { en: "Federated against pooled training", ja: "連合学習と統合学習の比較" },
+  title_federated_alone: { en: "Federated training against training alone", ja: "連合学習と単独学習の比較" },
+  title_pooled_alone: { en: "Pooled training against training alone", ja: "統合学習と単独学習の比較" },
   made_by: {
     en: "Manako {version} · {created}",
     ja: "Manako {version} · 作成 {created}",
@@ -13,21 +18,21 @@ export const texts = {
   },
   empty: {
     en: "This page holds no report. It is the empty form that the manako program fills in; open the report.html of a run folder instead.",
-    ja: "このページには報告書のデータが含まれていません。これは manako が結果を書き込む前のひな形です。実行フォルダーにある report.html を開いてください。",
+    ja: "このページには報告書のデータが含まれていない。manako が結果を書き込む前のひな形であるため、実行フォルダーにある report.html を開かれたい。",
   },
   broken: {
     en: "The data inside this page cannot be read ({why}). The file was probably cut off; write the report again with manako.",
-    ja: "ページ内のデータを読み取れません（{why}）。ファイルが途中で切れている可能性があります。manako で報告書を作成し直してください。",
+    ja: "ページ内のデータを読み取れない（{why}）。ファイルが途中で切れている可能性がある。manako で報告書を作成し直されたい。",
   },
   other_format: {
     en: "The data inside this page has format {format}, and this page reads format 1. Write the report again with one version of manako.",
-    ja: "ページ内のデータの形式は {format} ですが、このページが読めるのは形式 1 です。同じ版の manako で報告書を作成し直してください。",
+    ja: "ページ内のデータの形式は {format} であるが、このページが読めるのは形式 1 である。同じ版の manako で報告書を作成し直されたい。",
   },
 
   // What was compared.
   compared: {
-    en: "The same network was trained in the ways below and tested on the same images: {images} images in {classes} classes ({names}) from {source}, of which {test} were kept for testing.",
-    ja: "同一のネットワークを以下の方法で訓練し、同一のテスト画像で比較した。データ：{source}、{images}画像、{classes}クラス（{names}）。うち{test}画像をテスト用とした。",
+    en: "The same network was trained in the ways below and tested on the same images: {images} images in {classes} classes ({names}) from the data set {source}, of which {test} were kept for testing.",
+    ja: "同一のネットワークを以下の方法で訓練し、同一のテスト画像で比較した。データ：「{source}」、{images}画像、{classes}クラス（{names}）。うち{test}画像をテスト用とした。",
   },
   compared_positive: {
     en: "The positive class is {positive}.",
@@ -109,7 +114,7 @@ export const texts = {
   },
   measure: { en: "Measure", ja: "指標" },
   threshold: { en: "Threshold", ja: "閾値" },
-  threshold_each: { en: "one for each site", ja: "施設ごとに設定" },
+  threshold_each: { en: "one for each site", ja: "施設別" },
   dash_undefined: {
     en: "–: not defined or not measured.",
     ja: "–：定義されない、または測定されなかったことを示す。",
@@ -127,8 +132,8 @@ export const texts = {
   // ROC.
   roc_title: { en: "ROC curves on the test images.", ja: "テスト画像におけるROC曲線。" },
   roc_reading: {
-    en: "The nearer a curve comes to the upper left corner, the better; the diagonal is chance. One curve for each model (for the arm “alone”, one for each site), first repeat and fold only.",
-    ja: "曲線が左上に近いほど優れ、対角線は偶然と同等を示す。モデルごとに1本（単独学習では施設ごとに1本）、第1反復・第1分割のみを示す。",
+    en: "The nearer a curve comes to the upper left corner, the better; the diagonal is chance. One curve for each model (for the arm “alone”, one for each site, numbered), first repeat and fold only.",
+    ja: "曲線が左上に近いほど優れ、対角線は偶然と同等を示す。モデルごとに1本（単独学習では施設ごとに1本とし、番号を付す）、第1反復・第1分割のみを示す。",
   },
   roc_x: { en: "1 − specificity", ja: "1 − 特異度" },
   roc_y: { en: "Sensitivity", ja: "感度" },
@@ -248,11 +253,18 @@ export const texts = {
   model: { en: "Model", ja: "モデル" },
 
   // Warnings.
-  warnings_none: { en: "The program found nothing to warn about.", ja: "プログラムによる警告はない。" },
+  warnings_none: {
+    en: "No warnings. How far the results reach is said under Conclusion.",
+    ja: "警告はない。結果の適用範囲は「結論」に記した。",
+  },
+  warning_chance: {
+    en: "The AUC is not shown to be above chance (0.5) for {arms}: such a model may have learnt nothing, and to be as good as it, or better, says little about the way of training.",
+    ja: "{arms}のAUCが偶然（0.5）を上回ることは示されていない。何も学習していない可能性のあるモデルと同等またはそれ以上であっても、訓練方法の優劣はほとんど分からない。",
+  },
   stopped_caption: { en: "Trainings that were stopped.", ja: "中断された訓練。" },
   stopped_note: {
-    en: "What counts for a stopped training is the best model before it was stopped, if there was one.",
-    ja: "中断された訓練については、中断前の最良のモデルがあればそれを採用した。",
+    en: "What counts for a stopped training is the best model before it was stopped, chosen on validation images, if there was one.",
+    ja: "中断された訓練については、中断前のモデルがあれば、そのうち検証用画像で最良のものを採用した。",
   },
   reason: { en: "Reason", ja: "理由" },
 
@@ -277,8 +289,8 @@ export const texts = {
     ja: "テストセットは同じ画像群から抽出したため、他の施設や撮影装置では性能が低下する可能性がある。",
   },
   data_duplicates: {
-    en: "Identical images: {groups} groups with {images} images; {moved} were moved so that copies stand in one part; {conflicting} carry labels that contradict each other.",
-    ja: "同一画像：{groups}組（{images}画像）。{moved}画像は複製が同じ区分に入るよう移動した。{conflicting}画像はラベルが互いに矛盾している。",
+    en: "Identical images: {groups} groups with {images} images; images moved so that copies stand in one part: {moved}; images whose labels contradict their copies’: {conflicting}.",
+    ja: "同一画像：{groups}組（{images}画像）。{moved}画像は複製が同じ区分に入るよう移動した。{conflicting}画像は複製とラベルが矛盾している。",
   },
   data_no_duplicates: { en: "No identical images were found.", ja: "同一の画像は検出されなかった。" },
   data_bad: { en: "{count} files could not be read and were left out.", ja: "読み込めなかった{count}ファイルを除外した。" },
@@ -291,7 +303,8 @@ export const texts = {
   times_total: { en: "Whole study", ja: "試験全体" },
   times_load: { en: "Reading the images", ja: "画像の読み込み" },
   times_train: { en: "Training: {arm}", ja: "訓練：{arm}" },
-  images_per_second: { en: "{n} images/s", ja: "{n}画像/秒" },
+  time_and_speed: { en: "{time} ({n} images/s)", ja: "{time}（{n}画像/秒）" },
+  name_and_auc: { en: "{name}, AUC {auc}", ja: "{name}、AUC {auc}" },
   times_machine: { en: "Computer", ja: "計算機" },
   times_device: { en: "Device", ja: "演算装置" },
   times_threads: { en: "Threads", ja: "スレッド数" },

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { binaryReport, threeClassReport, unfinishedReport } from "../../sample/generate";
+import { binaryReport, singleReport, threeClassReport, unfinishedReport } from "../../sample/generate";
 import type { Comparison, ReportData } from "./data";
 import { gainConclusion, marginText, matchConclusion, scope } from "./verdict";
 import type { Conclusion } from "./verdict";
+import { atChance } from "./warnings";
 
 type Equivalence = NonNullable<Comparison["equivalence"]>;
 
@@ -189,15 +190,62 @@ describe("federated against alone", () => {
   });
 });
 
+describe("models that may have learnt nothing", () => {
+  it("show no equivalence without a caution", () => {
+    const data = binaryReport();
+    const plain = matchConclusion(data);
+    expect(plain.verdict.en).not.toContain("caution");
+    data.arms[0]!.auc.low = 0.5;
+    const c = matchConclusion(data);
+    expectSober(c);
+    expect(c.verdict.en).toBe(`With caution: ${plain.verdict.en}`);
+    expect(c.verdict.ja).toMatch(/^要注意：/);
+    expect(c.explanation.en).toMatch(/^Caution: .*“pooled”, so this comparison/);
+    expect(c.explanation.ja).toContain("「統合学習」");
+  });
+
+  it("are those whose interval reaches down to chance, or that have none; not those without a result", () => {
+    const arm = binaryReport().arms[0]!;
+    const auc = (value: number | null, low: number | null) => atChance({ ...arm, auc: { ...arm.auc, value, low } });
+    expect(auc(0.6, 0.501)).toBe(false);
+    expect(auc(0.6, 0.5)).toBe(true);
+    expect(auc(0.4, 0.3)).toBe(true);
+    expect(auc(0.6, null)).toBe(true);
+    expect(auc(null, null)).toBe(false);
+    expect(atChance(undefined)).toBe(false);
+  });
+});
+
 describe("scope", () => {
   it("warns of a single training", () => {
     const data = binaryReport();
     expect(scope(data).some((t) => t.en.includes("trained once"))).toBe(false);
     expect(scope(data).some((t) => t.en.includes("5 times in all (5 repeats"))).toBe(true);
+    const one = singleReport();
+    expect(scope(one).some((t) => t.en.includes("trained once"))).toBe(true);
+    expect(scope(one).some((t) => t.en.includes("planned"))).toBe(false);
     data.protocol.repeats = 1;
-    expect(scope(data).some((t) => t.en.includes("trained once"))).toBe(true);
     data.protocol.folds = 5;
     expect(scope(data).some((t) => t.en.includes("5 times in all (1 × 5-fold"))).toBe(true);
+  });
+
+  it("counts the experiments that have results, not those that were planned", () => {
+    const data = binaryReport();
+    for (const cell of data.cells.slice(2)) for (const m of cell.auc) m.value = null;
+    expect(scope(data)[0]?.en).toContain("2 of 5 planned");
+    expect(scope(data)[0]?.ja).toContain("計画した5回の実験（反復・分割）のうち、結果が得られたのは2回");
+    expect(scope(data).some((t) => /in all|trained once/.test(t.en))).toBe(false);
+    data.cells.length = 1;
+    expect(scope(data)[0]?.en).toContain("1 of 5 planned");
+    expect(scope(data)[1]?.en).toContain("trained once");
+    data.cells = [];
+    expect(scope(data).some((t) => /planned|in all|trained once/.test(t.en))).toBe(false);
+  });
+
+  it("says that training was stopped", () => {
+    expect(scope(binaryReport()).some((t) => t.en.includes("stopped"))).toBe(false);
+    expect(scope(unfinishedReport()).some((t) => t.en.includes("stopped before its end for 2 of 5 models"))).toBe(true);
+    expect(scope(unfinishedReport()).some((t) => t.ja.includes("5モデル中2モデル"))).toBe(true);
   });
 
   it("warns of a test set from the same source", () => {

@@ -7,6 +7,8 @@ import { fixed, isNumber, pValue, range, signed } from "../kit/format";
 import { fill, sentences } from "../kit/language";
 import type { Text } from "../kit/language";
 import type { Arm, Comparison, Estimate, ReportData } from "./data";
+import { quotedArms } from "./labels";
+import { atChance } from "./warnings";
 
 export interface Conclusion {
   question: Text;
@@ -49,20 +51,10 @@ function arm(data: ReportData, name: string): Arm | undefined {
   return data.arms.find((a) => a.name === name);
 }
 
-const kArms: Record<string, Text> = {
-  pooled: { en: "pooled", ja: "統合学習" },
-  federated: { en: "federated", ja: "連合学習" },
-  alone: { en: "alone", ja: "単独学習" },
-};
-
 // Why a comparison has no number; null if it has one.
 function missing(data: ReportData, a: string, b: string): { verdict: Text; explanation: Text } | null {
   const absent = [a, b].filter((name) => !arm(data, name));
   if (absent.length > 0) {
-    const names = {
-      en: absent.map((n) => `“${kArms[n]?.en ?? n}”`).join(" and "),
-      ja: absent.map((n) => `「${kArms[n]?.ja ?? n}」`).join("および"),
-    };
     return {
       verdict: { en: "Not answered by this study", ja: "本試験では評価していない" },
       explanation: fill(
@@ -70,7 +62,7 @@ function missing(data: ReportData, a: string, b: string): { verdict: Text; expla
           en: "There are no results for {names}, so there is nothing to compare.",
           ja: "{names}の結果がないため、比較できない。",
         },
-        { names },
+        { names: quotedArms(absent) },
       ),
     };
   }
@@ -120,7 +112,31 @@ function numbers(data: ReportData, comparison: Comparison): Text {
   );
 }
 
+// Two models that have both learnt nothing are equal, too.
+function chanceCaution(data: ReportData, names: string[]): Text | false {
+  const arms = names.filter((name) => atChance(arm(data, name)));
+  if (arms.length === 0) return false;
+  return fill(
+    {
+      en: "Caution: the AUC is not shown to be above chance (0.5) for {arms}, so this comparison says nothing about the way of training.",
+      ja: "ただし{arms}のAUCが偶然（0.5）を上回ることは示されておらず、この比較から訓練方法の優劣は判断できない。",
+    },
+    { arms: quotedArms(arms) },
+  );
+}
+
 export function matchConclusion(data: ReportData): Conclusion {
+  const conclusion = judgedMatch(data);
+  const caution = conclusion.kind === "shown" && chanceCaution(data, ["federated", "pooled"]);
+  if (!caution) return conclusion;
+  return {
+    ...conclusion,
+    verdict: sentences({ en: "With caution:", ja: "要注意：" }, conclusion.verdict),
+    explanation: sentences(caution, conclusion.explanation),
+  };
+}
+
+function judgedMatch(data: ReportData): Conclusion {
   const question = kQuestionMatch;
   const gap = missing(data, "federated", "pooled");
   const comparison = find(data, "federated", "pooled");
@@ -354,12 +370,25 @@ export function gainConclusion(data: ReportData): Conclusion {
 export function scope(data: ReportData): Text[] {
   const said: Text[] = [];
   const { repeats, folds } = data.protocol;
-  if (repeats <= 1 && folds <= 1) {
+  const planned = Math.max(1, repeats) * Math.max(1, folds);
+  const done = data.cells.filter((cell) => cell.auc.some((m) => isNumber(m.value))).length;
+  if (done > 0 && done < planned) {
+    said.push(
+      fill(
+        {
+          en: "Results so far: {done} of {planned} planned experiments (repeats and folds). The estimates rest on these alone.",
+          ja: "計画した{planned}回の実験（反復・分割）のうち、結果が得られたのは{done}回である。推定値はそれに基づく。",
+        },
+        { planned, done },
+      ),
+    );
+  }
+  if (done === 1) {
     said.push({
       en: "Each arm was trained once, on one split. The intervals cover the chance in which test images were drawn, not the chance in training: another seed may shift the results.",
       ja: "各群の訓練は1回、データ分割も1通りである。信頼区間はテスト画像の抽出による偶然のみを反映し、訓練による変動を含まない。乱数シードが異なれば結果も変わりうる。",
     });
-  } else {
+  } else if (done >= planned) {
     said.push(
       fill(
         {
@@ -367,7 +396,7 @@ export function scope(data: ReportData): Text[] {
           ja: "実験は計{cells}回実施した{how}。推定値はその全体に基づく。",
         },
         {
-          cells: Math.max(1, repeats) * Math.max(1, folds),
+          cells: planned,
           how:
             folds > 1
               ? fill(
@@ -376,6 +405,18 @@ export function scope(data: ReportData): Text[] {
                 )
               : fill({ en: " ({repeats} repeats with other seeds)", ja: "（乱数シードを変えた{repeats}反復）" }, { repeats }),
         },
+      ),
+    );
+  }
+  const stopped = data.arms.reduce((n, a) => n + a.stopped.length, 0);
+  if (stopped > 0) {
+    said.push(
+      fill(
+        {
+          en: "Training was stopped before its end for {stopped} of {models} models (see Warnings), so a difference between arms may come from that and not from the way of training.",
+          ja: "{models}モデル中{stopped}モデルで訓練が中断された（「注意事項」を参照）。群間の差は、訓練方法ではなく中断に起因する可能性がある。",
+        },
+        { stopped, models: Math.max(stopped, data.arms.reduce((n, a) => n + a.by_round.length, 0)) },
       ),
     );
   }

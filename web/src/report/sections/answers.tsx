@@ -9,10 +9,12 @@ import { Swatch } from "../../kit/figure";
 import { Table } from "../../kit/table";
 import type { Arm, ReportData } from "../data";
 import { armName } from "../labels";
-import { isMacro, labelled, list, Name, sum, summary } from "../shared";
+import { isMacro, labelled, list, Name, SiteName, sum, summary } from "../shared";
 import { texts } from "../texts";
+import { dataName } from "../title";
 import { gainConclusion, marginText, matchConclusion, scope } from "../verdict";
 import type { Conclusion } from "../verdict";
+import { ownWarnings } from "../warnings";
 
 const kWhat: Record<Arm["name"], Text> = {
   pooled: texts.arm_pooled_what,
@@ -29,7 +31,7 @@ export function Compared({ data }: { data: ReportData }) {
       images: count(d.images),
       classes: d.classes.length,
       names: list(d.classes.map(visible)),
-      source: visible(d.source),
+      source: visible(dataName(d.source || data.title)),
       test: test ? count(sum(test.per_class)) : kNone,
     }),
     positive !== undefined && fill(texts.compared_positive, { positive: visible(positive) }),
@@ -154,7 +156,8 @@ export function MainResult({ data }: { data: ReportData }) {
 export function Warnings({ data }: { data: ReportData }) {
   const t = useText();
   const stopped = data.arms.flatMap((arm) => arm.stopped.map((s) => ({ arm, ...s })));
-  if (data.warnings.length === 0 && stopped.length === 0) {
+  const warnings = [...ownWarnings(data), ...data.warnings];
+  if (warnings.length === 0 && stopped.length === 0) {
     return (
       <p>
         <T of={texts.warnings_none} />
@@ -163,9 +166,9 @@ export function Warnings({ data }: { data: ReportData }) {
   }
   return (
     <>
-      {data.warnings.length > 0 && (
+      {warnings.length > 0 && (
         <ul class="warnings">
-          {data.warnings.map((w, i) => (
+          {warnings.map((w, i) => (
             <li key={i}>{visible(t(w))}</li>
           ))}
         </ul>
@@ -183,8 +186,8 @@ export function Warnings({ data }: { data: ReportData }) {
             { title: t(texts.reason) },
           ]}
           rows={stopped.map((s) => ({
-            head: t(armName(s.arm.name)),
-            cells: [s.site ? <Name of={s.site} /> : kNone, s.repeat, s.fold, s.round, <Name of={s.why} />],
+            head: <span class="keep">{t(armName(s.arm.name))}</span>,
+            cells: [s.site ? <SiteName of={s.site} /> : kNone, s.repeat, s.fold, s.round, <Name of={s.why} />],
           }))}
         />
       )}

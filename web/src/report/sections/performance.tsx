@@ -5,7 +5,7 @@ import { Figure, Legend } from "../../kit/figure";
 import { fixed, isNumber, kNone, percent } from "../../kit/format";
 import { fill, T, useText } from "../../kit/language";
 import type { Text } from "../../kit/language";
-import { strokeOf } from "../../kit/palette";
+import { siteStroke, strokeOf } from "../../kit/palette";
 import { Table } from "../../kit/table";
 import type { Arm, ReportData, RoundCurve } from "../data";
 import { armName, metricName } from "../labels";
@@ -74,9 +74,24 @@ interface RocPoint {
   tip: string;
 }
 
+// Where the numbers of `count` curves stand: each on its own line fpr + tpr = constant, so that no two meet however the
+// curves run. fpr + tpr grows along a curve; the middle ones are where curves differ most.
+export function badgePlace(points: { fpr: number; tpr: number }[], index: number, count: number): { fpr: number; tpr: number } | null {
+  const step = Math.min(0.16, 1.1 / Math.max(1, count - 1));
+  const target = 1 + step * (index - (count - 1) / 2);
+  for (let i = 1; i < points.length; i++) {
+    const [a, b] = [points[i - 1]!, points[i]!];
+    const [from, to] = [a.fpr + a.tpr, b.fpr + b.tpr];
+    if (to < target || to === from) continue;
+    const share = (target - from) / (to - from);
+    return { fpr: a.fpr + share * (b.fpr - a.fpr), tpr: a.tpr + share * (b.tpr - a.tpr) };
+  }
+  return null;
+}
+
 export function Roc({ data }: { data: ReportData }) {
   const t = useText();
-  const curves = data.arms.flatMap((arm) => arm.roc.map((curve) => ({ arm, curve })));
+  const curves = data.arms.flatMap((arm) => arm.roc.map((curve, site) => ({ arm, curve, site })));
   if (curves.length === 0) {
     return (
       <p class="note">
@@ -84,7 +99,7 @@ export function Roc({ data }: { data: ReportData }) {
       </p>
     );
   }
-  const named = curves.map(({ arm, curve }) => {
+  const named = curves.map(({ arm, curve, site }) => {
     const name: Text =
       arm.name === "alone"
         ? fill({ en: "{arm}: {site}", ja: "{arm}：{site}" }, { arm: armName(arm.name), site: short(curve.label) })
@@ -94,34 +109,46 @@ export function Roc({ data }: { data: ReportData }) {
       const values = { name, tpr: percent(tpr), specificity: percent(1 - fpr) };
       return { fpr, tpr, tip: t(fill(texts.roc_tip, values)) };
     });
-    return { arm, curve, name, points };
+    // One curve of an arm needs no number.
+    const several = arm.roc.length > 1;
+    return {
+      arm,
+      curve,
+      name,
+      points,
+      stroke: several ? siteStroke(arm.name, site) : strokeOf(arm.name),
+      badge: several ? String(site + 1) : undefined,
+      place: several ? badgePlace(points, site, arm.roc.length) : null,
+    };
   });
+  const badges = named.flatMap((n) => (n.place ? [{ ...n.place, badge: n.badge, color: n.stroke.color }] : []));
   const parts = named.map((n) => ({ name: n.name, value: { en: `AUC ${fixed(n.curve.auc, 3)}`, ja: `AUC ${fixed(n.curve.auc, 3)}` } }));
   // The federated curve comes last, on top.
   const inOrder = [...named].sort((a, b) => Number(a.arm.name === "federated") - Number(b.arm.name === "federated"));
   const draw = (width: number): Plot.PlotOptions => ({
     height: width,
-    marginLeft: 48,
+    marginLeft: 58,
     marginBottom: 44,
     marginTop: 12,
-    marginRight: 12,
-    x: { domain: [0, 1], label: t(texts.roc_x), labelAnchor: "center", labelArrow: "none", ticks: 5, labelOffset: 38 },
-    y: { domain: [0, 1], label: t(texts.roc_y), labelAnchor: "center", labelArrow: "none", ticks: 5, labelOffset: 42 },
+    marginRight: 14,
+    x: { domain: [0, 1], label: t(texts.roc_x), labelAnchor: "center", labelArrow: "none", ticks: 5, labelOffset: 40 },
+    y: { domain: [0, 1], label: t(texts.roc_y), labelAnchor: "center", labelArrow: "none", ticks: 5, labelOffset: 54 },
     marks: [
       Plot.gridX({ ticks: 5, strokeOpacity: 0.12 }),
       Plot.gridY({ ticks: 5, strokeOpacity: 0.12 }),
       Plot.frame({ strokeOpacity: 0.5 }),
       Plot.link([0], { x1: 0, y1: 0, x2: 1, y2: 1, stroke: "currentColor", strokeOpacity: 0.45 }),
-      ...inOrder.map((n) => {
-        const stroke = strokeOf(n.arm.name);
-        return Plot.line(n.points, {
+      ...inOrder.map((n) =>
+        Plot.line(n.points, {
           x: "fpr",
           y: "tpr",
-          stroke: stroke.color,
-          strokeWidth: n.arm.name === "alone" ? 1.5 : 2.2,
-          strokeDasharray: stroke.dash,
-        });
-      }),
+          stroke: n.stroke.color,
+          strokeWidth: n.arm.name === "alone" ? 1.6 : 2.2,
+          strokeDasharray: n.stroke.dash,
+        }),
+      ),
+      Plot.dot(badges, { x: "fpr", y: "tpr", r: 8, fill: "var(--page)", stroke: (b: { color: string }) => b.color, strokeWidth: 1.2 }),
+      Plot.text(badges, { x: "fpr", y: "tpr", text: "badge", fontSize: 11, fontWeight: 600 }),
       Plot.tip(
         inOrder.flatMap((n) => n.points),
         Plot.pointer({ x: "fpr", y: "tpr", title: "tip", maxRadius: 30 }),
@@ -134,13 +161,11 @@ export function Roc({ data }: { data: ReportData }) {
       reading={texts.roc_reading}
       legend={
         <Legend
+          lines
           entries={named.map((n) => ({
-            stroke: strokeOf(n.arm.name),
-            name: (
-              <>
-                <bdi>{t(n.name)}</bdi>, AUC {fixed(n.curve.auc, 3)}
-              </>
-            ),
+            stroke: n.stroke,
+            badge: n.badge,
+            name: <bdi>{t(fill(texts.name_and_auc, { name: n.name, auc: fixed(n.curve.auc, 3) }))}</bdi>,
           }))}
         />
       }
@@ -172,10 +197,10 @@ export function Calibration({ data }: { data: ReportData }) {
           const draw = (width: number): Plot.PlotOptions => ({
             height: Math.min(width, 320),
             marginLeft: 58,
-            marginBottom: 42,
-            marginTop: 8,
-            marginRight: 10,
-            x: { domain: [0, 1], percent: false, label: t(texts.calibration_x), labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: (x: number) => percent(x, 0), labelOffset: 36 },
+            marginBottom: 44,
+            marginTop: 12,
+            marginRight: 20,
+            x: { domain: [0, 1], percent: false, label: t(texts.calibration_x), labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: (x: number) => percent(x, 0), labelOffset: 40 },
             y: { domain: [0, 1], label: t(texts.calibration_y), labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: (x: number) => percent(x, 0), labelOffset: 54 },
             marks: [
               Plot.gridX({ ticks: 5, strokeOpacity: 0.12 }),
@@ -240,10 +265,10 @@ function RoundsPanel(props: { arm: Arm; series: Series; domain: [number, number]
   const draw = (width: number): Plot.PlotOptions => ({
     height: Math.min(230, Math.round(width * 0.8)),
     marginLeft: 44,
-    marginBottom: 38,
-    marginTop: 8,
-    marginRight: 10,
-    x: { domain: [0, props.last], label: t(texts.round), labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: (x: number) => (Number.isInteger(x) ? String(x) : ""), labelOffset: 34 },
+    marginBottom: 44,
+    marginTop: 12,
+    marginRight: 16,
+    x: { domain: [0, props.last], label: t(texts.round), labelAnchor: "center", labelArrow: "none", ticks: 5, tickFormat: (x: number) => (Number.isInteger(x) ? String(x) : ""), labelOffset: 40 },
     y: { domain: props.domain, label: null, ticks: 5, nice: true },
     marks: [
       Plot.gridX({ ticks: 5, strokeOpacity: 0.12 }),

@@ -7,7 +7,7 @@ import { Table } from "../../kit/table";
 import type { Comparison, ReportData } from "../data";
 import { armName, protocolName } from "../labels";
 import { usedMethods } from "../methods";
-import { EstimateCell, Name, sum } from "../shared";
+import { EstimateCell, Name, SiteName, sum } from "../shared";
 import { texts } from "../texts";
 
 const kManyRows = 12;
@@ -48,17 +48,22 @@ function Pair({ of, folds }: { of: Comparison; folds: boolean }) {
             p(c.p_value),
           ],
         })),
-        {
-          head: t(texts.overall),
-          strong: true,
-          cells: [
-            ...(folds ? [""] : []),
-            "",
-            "",
-            <EstimateCell of={of.difference} write={difference} />,
-            p(of.p_value),
-          ],
-        },
+        // Of one experiment the whole says nothing that its row does not.
+        ...(of.by_cell.length > 1
+          ? [
+              {
+                head: t(texts.overall),
+                strong: true,
+                cells: [
+                  ...(folds ? [""] : []),
+                  "",
+                  "",
+                  <EstimateCell of={of.difference} write={difference} />,
+                  p(of.p_value),
+                ],
+              },
+            ]
+          : []),
       ]}
     />
   );
@@ -88,7 +93,7 @@ export function Cells({ data }: { data: ReportData }) {
           ...(folds ? [m.cell.fold] : []),
           <Name of={m.cell.seed} />,
           <span class="keep">{t(armName(m.arm))}</span>,
-          m.site ? <Name of={m.site} /> : kNone,
+          m.site ? <SiteName of={m.site} /> : kNone,
           fixed(m.value, 3),
           m.best_round,
         ],
@@ -203,9 +208,12 @@ export function Times({ data }: { data: ReportData }) {
         ...data.arms.map((a) => ({
           head: t(fill(texts.times_train, { arm: armName(a.name) })),
           cells: [
-            `${t(duration(a.train_seconds))} (${t(
-              fill(texts.images_per_second, { n: isNumber(a.images_per_second) ? count(Math.round(a.images_per_second)) : kNone }),
-            )})`,
+            t(
+              fill(texts.time_and_speed, {
+                time: duration(a.train_seconds),
+                n: isNumber(a.images_per_second) ? count(Math.round(a.images_per_second)) : kNone,
+              }),
+            ),
           ],
         })),
         { head: t(texts.times_machine), cells: [<Name of={times.machine} />] },

@@ -9,7 +9,7 @@ import { strokeOf } from "../../kit/palette";
 import { Table } from "../../kit/table";
 import type { ReportData } from "../data";
 import { armName } from "../labels";
-import { ArmLegend, EstimateCell, labelled, Name, short, sum, summary, written } from "../shared";
+import { ArmLegend, EstimateCell, labelled, Name, short, SiteName, sum, summary, written } from "../shared";
 import { texts } from "../texts";
 
 function whyUndefined(images: number[]): Text | null {
@@ -37,7 +37,7 @@ function Counts({ data }: { data: ReportData }) {
       ]}
       rows={data.data.sites.flatMap((site) => [
         ...data.data.classes.map((name, i) => ({
-          head: i === 0 ? <Name of={site.name} /> : <Again of={site.name} />,
+          head: i === 0 ? <SiteName of={site.name} /> : <Again of={site.name} />,
           cells: [<Name of={name} />, count(site.train[i]), count(site.validation[i]), count(site.test[i])],
         })),
         {
@@ -91,7 +91,7 @@ function SiteChart({ data }: { data: ReportData }) {
         fy: (i: string) => i,
         frameAnchor: narrow ? "top-left" : "left",
         textAnchor: "start",
-        dx: narrow ? 0 : -170,
+        dx: narrow ? -22 : -170,
         dy: narrow ? -14 : 0,
         fontWeight: 600,
         text: (i: string) => short(names[Number(i)]),
@@ -99,8 +99,8 @@ function SiteChart({ data }: { data: ReportData }) {
     );
     return {
       height: names.length * (narrow ? 84 : 66) + 56,
-      marginLeft: narrow ? 6 : 170,
-      marginRight: 12,
+      marginLeft: narrow ? 22 : 170,
+      marginRight: 22,
       marginBottom: 44,
       marginTop: narrow ? 22 : 4,
       x: { domain: [least - 0.01, Math.min(1, Math.max(...ends) + 0.01)], label: t(texts.auc), labelAnchor: "center", labelArrow: "none", ticks: narrow ? 4 : 7, labelOffset: 38 },
@@ -136,7 +136,7 @@ export function Sites({ data }: { data: ReportData }) {
             { title: t(texts.accuracy), numeric: true },
           ]}
           rows={inOrder.map((r, i) => ({
-            head: inOrder[i - 1]?.site === r.site ? <Again of={r.site} /> : <Name of={r.site} />,
+            head: inOrder[i - 1]?.site === r.site ? <Again of={r.site} /> : <SiteName of={r.site} />,
             cells: [
               <span class="keep">{t(armName(r.arm.name))}</span>,
               count(sum(r.images)),
