@@ -195,7 +195,10 @@ INSTANTIATE_TEST_SUITE_P(Signals, StopSignalTest, testing::Values(SIGINT, SIGTER
 
 TEST(StudyKillTest, ADamagedCheckpointCostsTimeAndNothingElse) {
   TemporaryFolder folder;
-  auto process = Process::Start({.arguments = NewRun(folder / "run")});
+  // One thread, so that the first model is finished before the third one begins.
+  std::vector<std::string> arguments = NewRun(folder / "run");
+  arguments.insert(arguments.end(), {"--threads", "1"});
+  auto process = Process::Start({.arguments = arguments});
   ASSERT_TRUE(process->WaitForError("alone site-1 round 1/"));
   process->Signal(SIGKILL);
   process->Finish();

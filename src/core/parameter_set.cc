@@ -23,6 +23,13 @@ FlatArray FlatArray::Clone() const {
   return copy;
 }
 
+const FlatArray* FindArray(std::span<const NamedArray> arrays, std::string_view name) {
+  for (const NamedArray& array : arrays) {
+    if (array.name == name) return &array.values;
+  }
+  return nullptr;
+}
+
 ParameterSet ParameterSet::Zero(std::shared_ptr<const ModelSpec> spec) {
   FlatArray values(spec->size());
   return {std::move(spec), std::move(values)};

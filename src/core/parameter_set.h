@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -40,6 +41,9 @@ struct NamedArray {
   std::string name;
   FlatArray values;
 };
+
+// The array of that name, or null.
+const FlatArray* FindArray(std::span<const NamedArray> arrays, std::string_view name);
 
 // A spec and the array that it describes. The spec is shared and never changes.
 struct ParameterSet {

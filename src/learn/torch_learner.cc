@@ -93,6 +93,8 @@ void PrepareLibtorch(int threads) {
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, -1);
   mallopt(M_TOP_PAD, 64 << 20);
+  // One heap for all threads: others than the main one are made of pieces of 64 MiB, into which a batch's activations do not fit.
+  mallopt(M_ARENA_MAX, 1);
 }
 
 std::string ResolvePrecision(const std::string& precision, const std::string& device, std::string* reason) {
@@ -148,6 +150,9 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
   Impl& self = *impl_;
   const TrainConfig& config = self.options.train;
   if (self.train.size() == 0) return FailedPrecondition("there are no training images");
+  if (config.local_epochs <= 0 && self.options.steps_per_round <= 0) {
+    return FailedPrecondition("neither train.local_epochs nor train.local_steps says how long a round is");
+  }
   MANAKO_RETURN_IF_ERROR(self.pool->spec()->CheckSame(*task.model->spec));
   MANAKO_ASSIGN_OR_RETURN(auto network, self.pool->Borrow());
   CopyInto(*task.model, *network);

@@ -28,7 +28,7 @@ absl::Status CheckDevice(const std::string& device);
 class TorchLearner : public Learner {
  public:
   struct Options {
-    TrainConfig train;               // precision and learning rate resolved
+    TrainConfig train;               // precision, learning rate and length of a round resolved
     int rounds = 0;                  // of the run, for the schedule
     bool keep_optimiser = true;      // false: the optimiser's state is forgotten before every round
     int batches_per_epoch = 0;       // 0: as many as train.batch makes

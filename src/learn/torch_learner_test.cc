@@ -20,6 +20,7 @@ class TorchLearnerTest : public testing::Test {
   TorchLearnerTest() : store_(96, 32, 1) {
     pool_ = *NetworkPool::Create({"cnn3", 2, 0.5});
     options_.train.batch = 8;
+    options_.train.local_epochs = 1;
     options_.train.learning_rate = 0.02;
     options_.train.optimiser = "sgd";
     options_.train.precision = "float32";

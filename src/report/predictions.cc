@@ -7,7 +7,7 @@
 #include <unordered_map>
 
 #include "base/status_macros.h"
-#include "report/csv.h"
+#include "base/csv.h"
 
 namespace manako {
 namespace {

@@ -6,28 +6,17 @@
 #include "round/weighted_mean.h"
 
 namespace manako {
-namespace {
-
-const NamedArray* Find(const std::vector<NamedArray>& arrays, const std::string& name) {
-  for (const NamedArray& array : arrays) {
-    if (array.name == name) return &array;
-  }
-  return nullptr;
-}
-
-}  // namespace
-
 absl::Status ClearAggregation::Receive(const std::string& site, Update update) {
   if (Has(site)) return FailedPrecondition("{} has already answered in this round", site);
   MANAKO_RETURN_IF_ERROR(Annotate(spec_->CheckSame(*update.model.spec), "update of " + site));
   MANAKO_RETURN_IF_ERROR(Annotate(update.model.CheckFinite(), "update of " + site));
   for (const std::string& name : strategy_->UpdateArrays()) {
-    const NamedArray* array = Find(update.extra, name);
-    if (array == nullptr || array->values.size() != spec_->size()) {
+    const FlatArray* array = FindArray(update.extra, name);
+    if (array == nullptr || array->size() != spec_->size()) {
       return InvalidArgument("update of {}: the array {} that the strategy needs is {}", site, name,
                              array == nullptr ? "missing" : "of another size");
     }
-    for (const float value : array->values.values()) {
+    for (const float value : array->values()) {
       if (!std::isfinite(value)) return InvalidArgument("update of {}: array {} holds {}", site, name, value);
     }
   }
@@ -54,7 +43,7 @@ absl::StatusOr<MeanUpdate> ClearAggregation::Finish() {
   WeightedMean(models, weights, mean.model.values.values(), threads_);
   for (const std::string& name : strategy_->UpdateArrays()) {
     std::vector<std::span<const float>> arrays;
-    for (const auto& [site, update] : updates_) arrays.push_back(Find(update.extra, name)->values.values());
+    for (const auto& [site, update] : updates_) arrays.push_back(FindArray(update.extra, name)->values());
     FlatArray values(spec_->size());
     WeightedMean(arrays, weights, values.values(), threads_);
     mean.extra.push_back({name, std::move(values)});

@@ -10,14 +10,13 @@ namespace manako {
 Coordinator::Coordinator(Options options, std::unique_ptr<Strategy> strategy, ParameterSet initial)
     : options_(std::move(options)),
       strategy_(std::move(strategy)),
-      global_{std::move(initial), nullptr, {}},
-      aggregation_(global_.model.spec, strategy_.get(), options_.threads) {
+      global_{std::make_shared<const ParameterSet>(std::move(initial)), nullptr, {}},
+      aggregation_(global_.model->spec, strategy_.get(), options_.threads) {
   strategy_->Begin(global_);
   OpenRound();
 }
 
 void Coordinator::OpenRound() {
-  model_ = std::make_shared<ParameterSet>(global_.model.Clone());
   const RoundPlan plan = strategy_->Plan(round_, options_.sites);
   cohort_ = {plan.cohort.begin(), plan.cohort.end()};
 }
@@ -28,7 +27,7 @@ absl::StatusOr<Task> Coordinator::NextTask(const std::string& site) {
   }
   if (finished()) return Finished{};
   if (!cohort_.contains(site) || aggregation_.Has(site)) return Wait{};
-  return TrainTask{round_, model_, global_.sent};
+  return TrainTask{round_, global_.model, global_.sent};
 }
 
 absl::Status Coordinator::Submit(const std::string& site, int round, Update update) {
@@ -49,7 +48,7 @@ absl::StatusOr<bool> Coordinator::Tick() {
 }
 
 absl::Status Coordinator::Restore(int completed, GlobalState global) {
-  MANAKO_RETURN_IF_ERROR(global_.model.spec->CheckSame(*global.model.spec));
+  MANAKO_RETURN_IF_ERROR(global_.model->spec->CheckSame(*global.model->spec));
   if (completed < 0 || completed > options_.rounds) {
     return InvalidArgument("a checkpoint behind round {} does not fit a run of {} rounds", completed, options_.rounds);
   }

@@ -38,7 +38,7 @@ class Coordinator {
   int completed() const { return round_ - 1; }
   bool finished() const { return round_ > options_.rounds; }
   const GlobalState& global() const { return global_; }
-  std::shared_ptr<const ParameterSet> model() const { return model_; }
+  std::shared_ptr<const ParameterSet> model() const { return global_.model; }
 
   // Continues behind `completed` rounds with the state that was saved there.
   absl::Status Restore(int completed, GlobalState global);
@@ -49,7 +49,6 @@ class Coordinator {
   Options options_;
   std::unique_ptr<Strategy> strategy_;
   GlobalState global_;
-  std::shared_ptr<const ParameterSet> model_;  // global_.model as the sites read it
   ClearAggregation aggregation_;
   std::set<std::string> cohort_;
   int round_ = 1;

@@ -81,11 +81,11 @@ TEST(CoordinatorTest, AStrategyMayHaveStateOnBothSides) {
 
 TEST(CoordinatorTest, RestoreContinuesBehindTheSavedRound) {
   Coordinator coordinator = Make(3);
-  ASSERT_TRUE(coordinator.Restore(2, {TinyModel(7, 0, 0), nullptr, {}}).ok());
+  ASSERT_TRUE(coordinator.Restore(2, {std::make_shared<const ParameterSet>(TinyModel(7, 0, 0)), nullptr, {}}).ok());
   const auto task = std::get<TrainTask>(*coordinator.NextTask("b"));
   EXPECT_EQ(task.round, 3);
   EXPECT_EQ(task.model->Digest(), TinyModel(7, 0, 0).Digest());
-  EXPECT_FALSE(coordinator.Restore(4, {TinyModel(7, 0, 0), nullptr, {}}).ok());
+  EXPECT_FALSE(coordinator.Restore(4, {std::make_shared<const ParameterSet>(TinyModel(7, 0, 0)), nullptr, {}}).ok());
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "round/fedavg.h"
 
+#include <memory>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -15,7 +16,7 @@ double FedAvg::Weight(const Update& update) const {
 }
 
 absl::Status FedAvg::Apply(MeanUpdate mean, GlobalState& global) const {
-  global.model = std::move(mean.model);
+  global.model = std::make_shared<const ParameterSet>(std::move(mean.model));
   return absl::OkStatus();
 }
 

@@ -16,9 +16,9 @@ TEST(FedAvgTest, HandComputedMean) {
   ASSERT_TRUE(aggregation.Receive("c", TinyUpdate(TinyModel(-10, 1, 100), 100)).ok());
   ASSERT_TRUE(aggregation.Receive("a", TinyUpdate(TinyModel(5, 1, 0), 600)).ok());
   ASSERT_TRUE(aggregation.Receive("b", TinyUpdate(TinyModel(0, 1, 20), 300)).ok());
-  GlobalState global{TinyModel(0, 0, 0), nullptr, {}};
+  GlobalState global{std::make_shared<const ParameterSet>(TinyModel(0, 0, 0)), nullptr, {}};
   ASSERT_TRUE(strategy.Apply(*aggregation.Finish(), global).ok());
-  EXPECT_EQ(global.model.Digest(), TinyModel(2, 1, 16).Digest());
+  EXPECT_EQ(global.model->Digest(), TinyModel(2, 1, 16).Digest());
 }
 
 TEST(FedAvgTest, UniformWeightingCountsSitesAlike) {

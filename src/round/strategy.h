@@ -14,7 +14,7 @@ namespace manako {
 
 // What the server holds between rounds; all of it goes into a checkpoint.
 struct GlobalState {
-  ParameterSet model;
+  std::shared_ptr<const ParameterSet> model;            // never changed: a new round has a new one
   std::shared_ptr<const std::vector<NamedArray>> sent;  // goes to the sites with the model (SCAFFOLD's control); may be null
   std::vector<NamedArray> kept;                         // stays at the server (FedAdam's moments)
 };

@@ -17,13 +17,6 @@ constexpr size_t kDigestSize = sizeof(Sha256Digest);
 
 }  // namespace
 
-const FlatArray* Checkpoint::Find(const std::string& name) const {
-  for (const NamedArray& array : arrays) {
-    if (array.name == name) return &array.values;
-  }
-  return nullptr;
-}
-
 absl::Status SaveCheckpoint(const Checkpoint& checkpoint, const std::string& path) {
   json header = checkpoint.values;
   header["arrays"] = json::array();

@@ -17,8 +17,6 @@ namespace manako {
 struct Checkpoint {
   nlohmann::json values = nlohmann::json::object();
   std::vector<NamedArray> arrays;
-
-  const FlatArray* Find(const std::string& name) const;
 };
 
 // Atomic.

@@ -25,9 +25,9 @@ TEST(CheckpointTest, RoundTrip) {
   const auto read = LoadCheckpoint(path);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_EQ(read->values, Sample().values);
-  EXPECT_EQ(read->Find("model")->data()[4], 1.5f);
-  EXPECT_EQ(read->Find("none")->size(), 0);
-  EXPECT_EQ(read->Find("other"), nullptr);
+  EXPECT_EQ(FindArray(read->arrays, "model")->data()[4], 1.5f);
+  EXPECT_EQ(FindArray(read->arrays, "none")->size(), 0);
+  EXPECT_EQ(FindArray(read->arrays, "other"), nullptr);
 }
 
 TEST(CheckpointTest, EveryDamageIsFound) {

@@ -130,26 +130,30 @@ absl::Status ModelRun::Restore(const Checkpoint& checkpoint) {
 
 absl::Status ModelRun::RestoreState(const Checkpoint& checkpoint) {
   const json& values = checkpoint.values;
-  const auto take = [&](const std::string& name, FlatArray* out) -> absl::Status {
-    const FlatArray* array = checkpoint.Find(name);
+  const auto take = [&](const std::string& name, std::shared_ptr<const ParameterSet>* out) -> absl::Status {
+    const FlatArray* array = FindArray(checkpoint.arrays, name);
     if (array == nullptr) return DataLoss("{} lacks {}", options_.state_path, name);
-    *out = array->Clone();
+    *out = std::make_shared<const ParameterSet>(ParameterSet{deps_.pool->spec(), array->Clone()});
     return absl::OkStatus();
   };
   GlobalState global;
-  global.model.spec = best_.spec = deps_.pool->spec();
-  MANAKO_RETURN_IF_ERROR(take("model", &global.model.values));
-  MANAKO_RETURN_IF_ERROR(take("best", &best_.values));
-  for (const NamedArray& array : checkpoint.arrays) {
-    if (array.name.starts_with("kept/")) global.kept.push_back({array.name.substr(5), array.values.Clone()});
+  MANAKO_RETURN_IF_ERROR(take("model", &global.model));
+  MANAKO_RETURN_IF_ERROR(take("best", &best_));
+  const auto named = [&](const std::string& prefix) {
+    std::vector<NamedArray> arrays;
+    for (const NamedArray& array : checkpoint.arrays) {
+      if (array.name.starts_with(prefix)) arrays.push_back({array.name.substr(prefix.size()), array.values.Clone()});
+    }
+    return arrays;
+  };
+  global.kept = named("kept/");
+  if (auto sent = named("sent/"); !sent.empty()) {
+    global.sent = std::make_shared<const std::vector<NamedArray>>(std::move(sent));
   }
   for (size_t i = 0; i < learners_.size(); ++i) {
     LearnerState state;
     state.steps = values.at("steps").at(i).get<int64_t>();
-    const std::string prefix = fmt::format("site{}/", i);
-    for (const NamedArray& array : checkpoint.arrays) {
-      if (array.name.starts_with(prefix)) state.arrays.push_back({array.name.substr(prefix.size()), array.values.Clone()});
-    }
+    state.arrays = named(fmt::format("site{}/", i));
     MANAKO_RETURN_IF_ERROR(learners_[i]->RestoreState(std::move(state)));
   }
   best_auc_ = NumberOrNan(values.at("best_auc"));
@@ -167,9 +171,12 @@ absl::Status ModelRun::SaveState() {
                        {"since_best", since_best_},              {"seconds", seconds_},
                        {"steps", json::array()}};
   const GlobalState& global = coordinator_->global();
-  checkpoint.arrays.push_back({"model", global.model.values.Clone()});
-  checkpoint.arrays.push_back({"best", best_.values.Clone()});
+  checkpoint.arrays.push_back({"model", global.model->values.Clone()});
+  checkpoint.arrays.push_back({"best", best_->values.Clone()});
   for (const NamedArray& array : global.kept) checkpoint.arrays.push_back({"kept/" + array.name, array.values.Clone()});
+  if (global.sent != nullptr) {
+    for (const NamedArray& array : *global.sent) checkpoint.arrays.push_back({"sent/" + array.name, array.values.Clone()});
+  }
   for (size_t i = 0; i < learners_.size(); ++i) {
     LearnerState state = learners_[i]->SaveState();
     checkpoint.values["steps"].push_back(state.steps);
@@ -283,7 +290,7 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
     best_auc_ = auc;
     best_loss_ = validation.loss;
     best_round_ = record.round;
-    best_ = model.Clone();
+    best_ = coordinator_->model();
     best_predictions_.clear();
     best_predictions_.push_back(std::move(validation));
     best_predictions_.push_back(std::move(test));
@@ -309,7 +316,7 @@ void ModelRun::Finish(const std::string& stopped) {
   // Where the best round was before an interruption, its predictions are made again, to the same bits.
   if (best_predictions_.empty()) {
     for (const ExampleSet set : {ExampleSet::kValidation, ExampleSet::kTest}) {
-      auto predictions = learners_[0]->Evaluate(best_, set);
+      auto predictions = learners_[0]->Evaluate(*best_, set);
       if (!predictions.ok()) return Fail(predictions.status());
       best_predictions_.push_back(*std::move(predictions));
     }

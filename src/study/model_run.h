@@ -30,7 +30,7 @@ struct ModelResult {
   int best_round = 0;
   std::string stopped;       // why training ended early; empty when it did not
   Predictions validation, test;
-  ParameterSet model;        // of the best round
+  std::shared_ptr<const ParameterSet> model;  // of the best round
 };
 
 // The same coordinator and the same learners as in a federation over a network; the sites take turns on the threads of a
@@ -99,7 +99,7 @@ class ModelRun {
   std::chrono::steady_clock::time_point round_began_, last_save_;
   double best_auc_ = 0, best_loss_ = 0;
   int best_round_ = -1, since_best_ = 0;
-  ParameterSet best_;
+  std::shared_ptr<const ParameterSet> best_;
   std::vector<Predictions> best_predictions_;  // on validation and test; empty after a checkpoint was read
   double seconds_ = 0;
   absl::Status status_;

@@ -43,14 +43,14 @@ Checkpoint ResultCheckpoint(const ModelResult& result) {
   checkpoint.values = {{"best_round", result.best_round}, {"stopped", result.stopped}};
   checkpoint.arrays.push_back({"validation", ToArray(result.validation.probabilities)});
   checkpoint.arrays.push_back({"test", ToArray(result.test.probabilities)});
-  checkpoint.arrays.push_back({"model", result.model.values.Clone()});
+  checkpoint.arrays.push_back({"model", result.model->values.Clone()});
   return checkpoint;
 }
 
 absl::Status RestoreResult(const Checkpoint& checkpoint, const ModelRun::Options& options,
                            const std::shared_ptr<const ModelSpec>& spec, ModelResult* result) {
   const auto restore = [&](const char* name, const Examples& examples, Predictions* out) {
-    const FlatArray* array = checkpoint.Find(name);
+    const FlatArray* array = FindArray(checkpoint.arrays, name);
     if (array == nullptr || array->size() != static_cast<int64_t>(examples.size()) * options.classes) return false;
     out->classes = options.classes;
     out->images = examples.images;
@@ -58,12 +58,12 @@ absl::Status RestoreResult(const Checkpoint& checkpoint, const ModelRun::Options
     out->probabilities.assign(array->values().begin(), array->values().end());
     return true;
   };
-  const FlatArray* model = checkpoint.Find("model");
+  const FlatArray* model = FindArray(checkpoint.arrays, "model");
   if (!restore("validation", options.validation, &result->validation) || !restore("test", options.test, &result->test) ||
       model == nullptr || model->size() != spec->size()) {
     return DataLoss("{}.done is of another run", options.state_path);
   }
-  result->model = {spec, model->Clone()};
+  result->model = std::make_shared<const ParameterSet>(ParameterSet{spec, model->Clone()});
   result->best_round = checkpoint.values.value("best_round", 0);
   result->stopped = checkpoint.values.value("stopped", "");
   return absl::OkStatus();

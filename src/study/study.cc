@@ -56,7 +56,10 @@ class Study {
   absl::Status Run() {
     began_ = Clock::now();
     MANAKO_RETURN_IF_ERROR(OpenFolder());
-    if (finished_before_) return absl::OkStatus();
+    if (finished_before_) {
+      RemoveState();  // killed behind the run's last line
+      return absl::OkStatus();
+    }
     // Whatever can be wrong with the input is found before the folder becomes a run.
     if (absl::Status status = Prepare(); !status.ok()) {
       LeaveFolder();
@@ -246,9 +249,13 @@ class Study {
     MANAKO_RETURN_IF_ERROR(predictions->Commit());
     journal_->Write({{"event", "run_finished"}, {"seconds", SecondsSince(began_)}});
     MANAKO_RETURN_IF_ERROR(journal_->status());
+    RemoveState();
+    return absl::OkStatus();
+  }
+
+  void RemoveState() {
     std::error_code ignored;
     fs::remove_all(Path("state"), ignored);
-    return absl::OkStatus();
   }
 
   absl::Status WriteModel(const ModelResult& result) {
@@ -258,7 +265,7 @@ class Study {
     options.image_size = config_.data.image_size;
     options.crop = config_.data.crop;
     options.origin = fmt::format("manako {} study of {}", options_.version, config_.data.path);
-    return ExportModel(pool_.get(), result.model, options);
+    return ExportModel(pool_.get(), *result.model, options);
   }
 
   const StudyOptions& options_;

@@ -1,4 +1,4 @@
-#include "report/csv.h"
+#include "base/csv.h"
 
 #include <gtest/gtest.h>
 
@@ -45,6 +45,17 @@ TEST(Csv, BadQuotes) {
     ASSERT_FALSE(more.ok());
     EXPECT_NE(std::string(more.status().message()).find("line 2"), std::string::npos);
   }
+}
+
+TEST(Csv, LenientAsSpreadsheetsWriteIt) {
+  CsvReader reader("a ; \"b;c\" \r\n x\"y ;\r\"\"; z", {.separator = ';', .lenient = true, .must_end_line = false});
+  EXPECT_EQ(All(reader), (Records{{"a", "b;c"}, {"x\"y", ""}, {"", "z"}}));
+  EXPECT_EQ(reader.line(), 3);
+  EXPECT_FALSE(reader.torn());
+  CsvReader open("a\n\"b\nc", {.lenient = true, .must_end_line = false});
+  std::vector<std::string> fields;
+  ASSERT_TRUE(*open.Next(fields));
+  EXPECT_NE(std::string(open.Next(fields).status().message()).find("line 2: a quote is opened"), std::string::npos);
 }
 
 }  // namespace
