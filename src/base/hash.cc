@@ -26,6 +26,14 @@ void Sha256Hasher::Add(std::string_view bytes) {
   EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
 }
 
+Sha256Digest Sha256Hasher::Digest() const {
+  const Impl copy;
+  Sha256Digest digest;
+  EVP_MD_CTX_copy_ex(copy.context, impl_->context);
+  EVP_DigestFinal_ex(copy.context, digest.data(), nullptr);
+  return digest;
+}
+
 Sha256Digest Sha256Hasher::Finish() {
   Sha256Digest digest;
   EVP_DigestFinal_ex(impl_->context, digest.data(), nullptr);

@@ -14,7 +14,7 @@ namespace manako {
 
 using Sha256Digest = std::array<uint8_t, 32>;
 
-// Digests what is added piece by piece. Finish() once, then drop it.
+// Digests what is added piece by piece. Finish() once, then drop it. OpenSSL uses the processor's SHA instructions.
 class Sha256Hasher {
  public:
   Sha256Hasher();
@@ -23,6 +23,8 @@ class Sha256Hasher {
   Sha256Hasher& operator=(const Sha256Hasher&) = delete;
   void Add(std::string_view bytes);
   void Add(const void* data, size_t size) { Add({static_cast<const char*>(data), size}); }
+  // The digest of what was added until now; more may be added.
+  Sha256Digest Digest() const;
   Sha256Digest Finish();
 
  private:

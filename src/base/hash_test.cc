@@ -18,6 +18,14 @@ TEST(Sha256Test, PiecesMakeTheWhole) {
   EXPECT_EQ(ToHex(hasher.Finish()), Sha256Hex("abc"));
 }
 
+TEST(Sha256Test, ADigestOnTheWayDisturbsNothing) {
+  Sha256Hasher hasher;
+  hasher.Add("a");
+  EXPECT_EQ(ToHex(hasher.Digest()), Sha256Hex("a"));
+  hasher.Add("bc");
+  EXPECT_EQ(ToHex(hasher.Finish()), Sha256Hex("abc"));
+}
+
 TEST(Sha256Test, MissingFileIsNotFound) {
   EXPECT_EQ(Sha256HexOfFile("no/such/file").status().code(), absl::StatusCode::kNotFound);
 }
