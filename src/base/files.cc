@@ -65,11 +65,12 @@ absl::Status SyncFolder(const std::string& folder) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AtomicFileWriter>> AtomicFileWriter::Create(const std::string& path) {
+absl::StatusOr<std::unique_ptr<AtomicFileWriter>> AtomicFileWriter::Create(const std::string& path, int mode) {
   std::string temporary = fmt::format("{}.{}.XXXXXX", path, "part");
   const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
   if (fd < 0) return SystemError(errno, "cannot create", path);
-  ::fchmod(fd, 0644);
+  // mkostemp has made it 0600, whatever the umask.
+  ::fchmod(fd, static_cast<mode_t>(mode));
   return std::unique_ptr<AtomicFileWriter>(new AtomicFileWriter(path, std::move(temporary), fd));
 }
 
@@ -109,8 +110,8 @@ absl::Status AtomicFileWriter::Commit() {
   return SyncFolder(FolderOf(path_));
 }
 
-absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes) {
-  MANAKO_ASSIGN_OR_RETURN(auto writer, AtomicFileWriter::Create(path));
+absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes, int mode) {
+  MANAKO_ASSIGN_OR_RETURN(auto writer, AtomicFileWriter::Create(path, mode));
   MANAKO_RETURN_IF_ERROR(writer->Append(bytes));
   return writer->Commit();
 }

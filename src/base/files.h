@@ -15,7 +15,8 @@ namespace manako {
 
 // Writes `bytes` to `path` so that at any moment the path holds the old content or the new: a temporary file beside it,
 // fsync, rename, fsync of the folder. Errors name the path and the system's reason (a full disk is ResourceExhausted).
-absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes);
+// `mode` is the file's from its first byte on: 0600 for what others must never read.
+absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes, int mode = 0644);
 
 // Removes the temporary files that killed writers left in a folder. The caller holds the folder's lock: nobody writes now.
 void RemoveUnfinishedFiles(const std::string& folder);
@@ -30,7 +31,7 @@ absl::Status MakeFolders(const std::string& path);
 // Commit(). Without Commit() the destructor removes what was written.
 class AtomicFileWriter {
  public:
-  static absl::StatusOr<std::unique_ptr<AtomicFileWriter>> Create(const std::string& path);
+  static absl::StatusOr<std::unique_ptr<AtomicFileWriter>> Create(const std::string& path, int mode = 0644);
   ~AtomicFileWriter();
   AtomicFileWriter(const AtomicFileWriter&) = delete;
   AtomicFileWriter& operator=(const AtomicFileWriter&) = delete;
@@ -39,6 +40,8 @@ class AtomicFileWriter {
   // Writes at an offset; safe from several threads at once as long as their ranges do not overlap.
   absl::Status WriteAt(uint64_t offset, const void* data, size_t size);
   absl::Status Commit();
+  // Where the content is until then.
+  const std::string& temporary_path() const { return temporary_; }
 
  private:
   AtomicFileWriter(std::string path, std::string temporary, int fd);

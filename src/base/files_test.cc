@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,6 +31,26 @@ TEST_F(FilesTest, AtomicWriteReplacesAndLeavesNothingBeside) {
   ASSERT_TRUE(WriteFileAtomically(Path("a"), "two").ok());
   EXPECT_EQ(*ReadFile(Path("a")), "two");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+// A secret is never in a file that others can read, not even while it is being written.
+TEST_F(FilesTest, ModeIsTheFilesFromItsFirstByte) {
+  const mode_t old_umask = umask(0);
+  const auto mode_of = [](const std::string& path) {
+    struct stat info {};
+    EXPECT_EQ(stat(path.c_str(), &info), 0);
+    return info.st_mode & 0777;
+  };
+  {
+    auto writer = *AtomicFileWriter::Create(Path("secret"), 0600);
+    ASSERT_TRUE(writer->Append("x").ok());
+    EXPECT_EQ(mode_of(writer->temporary_path()), 0600u);
+  }
+  ASSERT_TRUE(WriteFileAtomically(Path("secret"), "x", 0600).ok());
+  EXPECT_EQ(mode_of(Path("secret")), 0600u);
+  ASSERT_TRUE(WriteFileAtomically(Path("public"), "x").ok());
+  EXPECT_EQ(mode_of(Path("public")), 0644u);
+  umask(old_umask);
 }
 
 TEST_F(FilesTest, WriterWithoutCommitLeavesNothing) {
