@@ -127,6 +127,10 @@ double UsualLearningRate(const TrainConfig& train, const ModelConfig& model);
 void ResolveRounds(RunConfig& config, int64_t train_images);
 inline constexpr int kUsualLocalSteps = 8;
 
+// Whether a round completes a pass over all images, where it is shorter than one; rounds that are not always do. Only then is
+// a model worth a test.
+bool EndsEpoch(const TrainConfig& train, int round, int64_t train_images);
+
 // Calls visit(table, key, member reference, help) for every field, in the order in which they are written.
 template <typename Config, typename Visit>
 void VisitFields(Config& c, Visit&& visit) {

@@ -7,6 +7,7 @@
 
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "core/local_share.h"
 #include "study/round_metrics.h"
 
 namespace manako {
@@ -18,40 +19,6 @@ using Clock = std::chrono::steady_clock;
 double SecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
-
-// A site's batches in an epoch. With federation.site_batch = share the batch is divided among the cell's sites: every site
-// makes as many steps as a pooled training would, so that a round is as many steps of the same total batch. A site alone has the
-// whole batch.
-int BatchesPerEpoch(const RunConfig& config, size_t total_images, size_t site_images, size_t sites) {
-  if (sites == 1 || config.federation.site_batch != "share") return 0;
-  const auto batch = static_cast<size_t>(config.train.batch);
-  const size_t steps = (total_images + batch - 1) / batch;
-  return static_cast<int>(std::clamp<size_t>(steps, 1, std::max<size_t>(1, site_images / 2)));
-}
-
-// A step of Adam is the gradient over the root of its mean square. Where the noise of a batch outweighs the gradient, a batch
-// that is n times smaller makes the step's useful part the root of n smaller, and the mean of n sites makes its noise as much
-// smaller. This factor gives both back what the whole batch would have (the square root rule: Malladi et al., "On the SDEs
-// and Scaling Rules for Adaptive Gradient Algorithms", NeurIPS 2022). SGD needs none: the mean of the sites' steps is the step.
-double LearningRateFactor(const RunConfig& config, size_t total_images, size_t site_images, size_t sites) {
-  if (sites == 1 || config.federation.site_batch != "share" || config.train.optimiser == "sgd") return 1;
-  return std::sqrt(static_cast<double>(total_images) / static_cast<double>(std::max<size_t>(1, site_images)));
-}
-
-std::vector<double> ClassWeights(const std::vector<SiteData>& sites, int classes) {
-  std::vector<double> counts(static_cast<size_t>(classes), 0.0);
-  double total = 0, present = 0;
-  for (const SiteData& site : sites) {
-    for (const int label : site.train.labels) ++counts[static_cast<size_t>(label)];
-  }
-  for (const double count : counts) {
-    total += count;
-    present += count > 0 ? 1 : 0;
-  }
-  for (double& count : counts) count = count > 0 ? total / (present * count) : 1;
-  return counts;
-}
-
 
 json NumberOrNull(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 double NumberOrNan(const json& value) { return value.is_number() ? value.get<double>() : NAN; }
@@ -67,21 +34,21 @@ void ModelRun::MakeLearners() {
   common.train = options_.config.train;
   common.rounds = options_.config.federation.rounds;
   common.keep_optimiser = options_.config.federation.keep_optimiser;
-  if (options_.config.train.class_balanced) common.class_weights = ClassWeights(options_.sites, options_.classes);
+  RunBasis basis;
+  basis.sites = static_cast<int>(options_.sites.size());
+  basis.images = static_cast<int64_t>(options_.cell_images);
+  basis.per_class.assign(static_cast<size_t>(options_.classes), 0);
+  for (const SiteData& site : options_.sites) {
+    for (const int label : site.train.labels) ++basis.per_class[static_cast<size_t>(label)];
+  }
   for (size_t i = 0; i < options_.sites.size(); ++i) {
     const SiteData& site = options_.sites[i];
+    const LocalShare share = ShareOf(options_.config, basis, static_cast<int64_t>(site.train.size()));
     TorchLearner::Options own = common;
-    own.batches_per_epoch = BatchesPerEpoch(options_.config, options_.cell_images, site.train.size(), options_.sites.size());
-    own.train.learning_rate *=
-        LearningRateFactor(options_.config, options_.cell_images, site.train.size(), options_.sites.size());
-    // Steps are counted as those of a pooled training. A site alone makes as many fewer as it has fewer batches in an
-    // epoch, so that every image is visited as often as in the other arms.
-    const auto batches = [&](size_t images) {
-      const auto batch = static_cast<size_t>(options_.config.train.batch);
-      return static_cast<double>((images + batch - 1) / batch);
-    };
-    const double share = options_.sites.size() > 1 ? 1.0 : batches(site.train.size()) / batches(options_.cell_images);
-    own.steps_per_round = options_.config.train.local_steps * share;
+    own.batches_per_epoch = share.batches_per_epoch;
+    own.train.learning_rate = share.learning_rate;
+    own.steps_per_round = share.steps_per_round;
+    own.class_weights = share.class_weights;
     own.seed = DeriveSeed(options_.seed, "site", i);
     learners_.push_back(std::make_unique<TorchLearner>(
         own, options_.classes, site.train, i == 0 ? options_.validation : Examples{}, i == 0 ? options_.test : Examples{},
@@ -256,11 +223,8 @@ void ModelRun::BeginStretch() {
 }
 
 bool ModelRun::Judged(int round) const {
-  const int steps = options_.config.train.local_steps;
-  if (steps == 0 || round >= options_.config.federation.rounds) return true;
-  const auto batch = static_cast<size_t>(options_.config.train.batch);
-  const auto epoch_steps = static_cast<int64_t>((options_.cell_images + batch - 1) / batch);
-  return int64_t{round} * steps / epoch_steps > int64_t{round - 1} * steps / epoch_steps;
+  return round >= options_.config.federation.rounds ||
+         EndsEpoch(options_.config.train, round, static_cast<int64_t>(options_.cell_images));
 }
 
 absl::Status ModelRun::JudgeRound(RoundRecord record) {

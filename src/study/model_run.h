@@ -12,7 +12,7 @@
 #include "core/run_config.h"
 #include "learn/torch_learner.h"
 #include "round/coordinator.h"
-#include "study/checkpoint.h"
+#include "core/checkpoint.h"
 #include "study/journal.h"
 #include "study/model_key.h"
 #include "study/scheduler.h"

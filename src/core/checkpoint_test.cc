@@ -1,4 +1,4 @@
-#include "study/checkpoint.h"
+#include "core/checkpoint.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
-// A model's training between two rounds, as a file.
-#ifndef MANAKO_STUDY_CHECKPOINT_H_
-#define MANAKO_STUDY_CHECKPOINT_H_
+// A training between two rounds, as a file.
+#ifndef MANAKO_CORE_CHECKPOINT_H_
+#define MANAKO_CORE_CHECKPOINT_H_
 
 #include <string>
 #include <vector>
@@ -26,4 +26,4 @@ absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& path);
 
 }  // namespace manako
 
-#endif  // MANAKO_STUDY_CHECKPOINT_H_
+#endif  // MANAKO_CORE_CHECKPOINT_H_
