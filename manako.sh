@@ -40,7 +40,7 @@ need() {
 build_packages=(
   build-essential cmake ninja-build ccache mold pkg-config
   libtorch-dev libopenblas0-openmp libopencv-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
-  libabsl-dev libssl-dev libsodium-dev libsqlite3-dev libboost-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
+  libabsl-dev libssl-dev libsodium-dev libsqlite3-dev libzstd-dev libboost-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
   libgtest-dev libgmock-dev)
 
 # The page of the report is built by Node; a Node that is there already (18 or newer, with npm) is taken.
@@ -123,10 +123,10 @@ run_tests() {
 # All tests that need no libtorch (which is not instrumented), under the sanitizers. The thread sanitizer has no say in
 # OpenMP and OpenCV either, so it sees the parts with threads of our own.
 sanitize() {
-  local without_torch="src/base;src/identity;src/core;src/data/phantom;src/data;src/learn/import;src/round;src/report/stats;src/report"
+  local without_torch="src/base;src/identity;src/core;src/core/codec;src/data/phantom;src/data;src/learn/import;src/round;src/report/stats;src/report"
   configure_and_build "$build-address" -- -DMANAKO_SANITIZE=address,undefined -DMANAKO_PARTS="$without_torch"
   UBSAN_OPTIONS=halt_on_error=1 ctest --test-dir "$build-address" --output-on-failure
-  configure_and_build "$build-thread" -- -DMANAKO_SANITIZE=thread -DMANAKO_PARTS="src/base;src/core;src/round"
+  configure_and_build "$build-thread" -- -DMANAKO_SANITIZE=thread -DMANAKO_PARTS="src/base;src/core;src/core/codec;src/round"
   ctest --test-dir "$build-thread" --output-on-failure
 }
 
