@@ -1,13 +1,15 @@
 #include "round/aggregation.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "base/status_macros.h"
-#include "round/weighted_mean.h"
 
 namespace manako {
+
 absl::Status ClearAggregation::Receive(const std::string& site, Update update) {
-  if (Has(site)) return FailedPrecondition("{} has already answered in this round", site);
+  if (updates_.contains(site)) return FailedPrecondition("{} has already answered in this round", site);
   MANAKO_RETURN_IF_ERROR(Annotate(spec_->CheckSame(*update.model.spec), "update of " + site));
   MANAKO_RETURN_IF_ERROR(Annotate(update.model.CheckFinite(), "update of " + site));
   for (const std::string& name : strategy_->UpdateArrays()) {
@@ -20,7 +22,7 @@ absl::Status ClearAggregation::Receive(const std::string& site, Update update) {
       if (!std::isfinite(value)) return InvalidArgument("update of {}: array {} holds {}", site, name, value);
     }
   }
-  const double weight = strategy_->Weight(update);
+  const double weight = strategy_->Weight({update.images, update.visits});
   if (!(weight > 0) || !std::isfinite(weight)) {
     return InvalidArgument("update of {}: its weight must be > 0, but is {}", site, weight);
   }
@@ -28,28 +30,22 @@ absl::Status ClearAggregation::Receive(const std::string& site, Update update) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<MeanUpdate> ClearAggregation::Finish() {
-  if (updates_.empty()) return FailedPrecondition("no site has answered: there is nothing to average");
-  std::vector<double> weights;
-  std::vector<std::span<const float>> models;
+absl::StatusOr<GlobalState> ClearAggregation::Finish(int round, const GlobalState& before) {
+  const std::vector<std::string> further = strategy_->UpdateArrays();
+  std::vector<WeightedUpdate> updates;
   for (const auto& [site, update] : updates_) {
-    weights.push_back(strategy_->Weight(update));
-    models.push_back(update.model.values.values());
+    std::vector<std::span<const float>> arrays = {update.model.values.values()};
+    for (const std::string& name : further) arrays.push_back(FindArray(update.extra, name)->values());
+    const auto read = [arrays](size_t array, int64_t first, std::span<const float>, std::span<float> out) {
+      const auto part = arrays[array].subspan(static_cast<size_t>(first), out.size());
+      std::copy(part.begin(), part.end(), out.begin());
+      return absl::OkStatus();
+    };
+    updates.push_back({site, strategy_->Weight({update.images, update.visits}), read});
   }
-  MeanUpdate mean;
-  mean.sites = received();
-  for (const double weight : weights) mean.weight += weight;
-  mean.model = ParameterSet::Zero(spec_);
-  WeightedMean(models, weights, mean.model.values.values(), threads_);
-  for (const std::string& name : strategy_->UpdateArrays()) {
-    std::vector<std::span<const float>> arrays;
-    for (const auto& [site, update] : updates_) arrays.push_back(FindArray(update.extra, name)->values());
-    FlatArray values(spec_->size());
-    WeightedMean(arrays, weights, values.values(), threads_);
-    mean.extra.push_back({name, std::move(values)});
-  }
+  MANAKO_ASSIGN_OR_RETURN(GlobalState after, ReduceInMemory(*strategy_, updates, round, before, threads_));
   updates_.clear();
-  return mean;
+  return after;
 }
 
 }  // namespace manako

@@ -19,6 +19,7 @@ class AggregationTest : public testing::Test {
  protected:
   FedAvg strategy_{Weighting::kImages};
   ClearAggregation aggregation_{TinySpec(), &strategy_, 2};
+  GlobalState begin_ = GlobalState::Begin(strategy_, TinyModel(0, 0, 0));
 };
 
 TEST_F(AggregationTest, ArrivalOrderDoesNotReachTheBits) {
@@ -27,7 +28,7 @@ TEST_F(AggregationTest, ArrivalOrderDoesNotReachTheBits) {
       const auto k = static_cast<float>(site[0] - 'a');
       EXPECT_TRUE(aggregation_.Receive(site, TinyUpdate(TinyModel(0.1f + k, 1e8f * k, -k / 3), 7)).ok());
     }
-    return aggregation_.Finish()->model.Digest();
+    return aggregation_.Finish(1, begin_)->model->Digest();
   };
   EXPECT_EQ(mean({"a", "b", "c"}), mean({"c", "a", "b"}));
 }
@@ -40,8 +41,8 @@ TEST_F(AggregationTest, BadUpdatesAreRefusedAndSpoilNothing) {
   EXPECT_THAT(Text(aggregation_.Receive("b", TinyUpdate(TinyModel(0, 0, 0), 0))), HasSubstr("weight"));
   const auto other = std::make_shared<ModelSpec>(*ModelSpec::Create({{"v", {2}, TensorKind::kParameter}}));
   EXPECT_THAT(Text(aggregation_.Receive("b", TinyUpdate(ParameterSet::Zero(other), 1))), HasSubstr("update of b"));
-  EXPECT_EQ(aggregation_.Finish()->model.Digest(), TinyModel(1, 2, 3).Digest());
-  EXPECT_FALSE(aggregation_.Finish().ok());
+  EXPECT_EQ(aggregation_.Finish(1, begin_)->model->Digest(), TinyModel(1, 2, 3).Digest());
+  EXPECT_FALSE(aggregation_.Finish(1, begin_).ok());
 }
 
 }  // namespace

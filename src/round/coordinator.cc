@@ -1,60 +1,65 @@
 #include "round/coordinator.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/status_macros.h"
 
 namespace manako {
+namespace {
+
+RoundState::Options Rules(int rounds) {
+  RoundState::Options rules;
+  rules.rounds = rounds;
+  return rules;
+}
+
+}  // namespace
 
 Coordinator::Coordinator(Options options, std::unique_ptr<Strategy> strategy, ParameterSet initial)
-    : options_(std::move(options)),
+    : rounds_(options.rounds),
       strategy_(std::move(strategy)),
-      global_{std::make_shared<const ParameterSet>(std::move(initial)), nullptr, {}},
-      aggregation_(global_.model->spec, strategy_.get(), options_.threads) {
-  strategy_->Begin(global_);
-  OpenRound();
+      global_(GlobalState::Begin(*strategy_, std::move(initial))),
+      aggregation_(global_.model->spec, strategy_.get(), options.threads),
+      state_(Rules(options.rounds)) {
+  for (const std::string& site : options.sites) state_.Join(site);
+  state_.TryOpen(0);
 }
 
-void Coordinator::OpenRound() {
-  const RoundPlan plan = strategy_->Plan(round_, options_.sites);
-  cohort_ = {plan.cohort.begin(), plan.cohort.end()};
-}
-
-absl::StatusOr<Task> Coordinator::NextTask(const std::string& site) {
-  if (std::find(options_.sites.begin(), options_.sites.end(), site) == options_.sites.end()) {
-    return NotFound("{} is no site of this run", site);
-  }
+absl::StatusOr<Task> Coordinator::NextTask(const std::string& site) const {
+  if (!state_.sites().contains(site)) return NotFound("{} is no site of this run", site);
   if (finished()) return Finished{};
-  if (!cohort_.contains(site) || aggregation_.Has(site)) return Wait{};
-  return TrainTask{round_, global_.model, global_.sent};
+  if (!state_.Wants(site)) return Wait{};
+  return TrainTask{state_.round(), global_.model, global_.sent};
 }
 
 absl::Status Coordinator::Submit(const std::string& site, int round, Update update) {
-  if (round != round_ || finished()) {
-    return FailedPrecondition("{} answers round {}, but round {} is open", site, round, round_);
+  if (round != state_.round() || finished()) {
+    return FailedPrecondition("{} answers round {}, but round {} is open", site, round, state_.round());
   }
-  if (!cohort_.contains(site)) return FailedPrecondition("{} was not asked in round {}", site, round);
-  return aggregation_.Receive(site, std::move(update));
+  MANAKO_RETURN_IF_ERROR(state_.Judge(site, round, "").status());
+  const UpdateFacts facts{update.images, update.visits};
+  MANAKO_RETURN_IF_ERROR(aggregation_.Receive(site, std::move(update)));
+  state_.Answered(site, facts, "", 0);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<bool> Coordinator::Tick() {
-  if (finished() || aggregation_.received() < static_cast<int>(cohort_.size())) return false;
-  MANAKO_ASSIGN_OR_RETURN(MeanUpdate mean, aggregation_.Finish());
-  MANAKO_RETURN_IF_ERROR(strategy_->Apply(std::move(mean), global_));
-  ++round_;
-  OpenRound();
+  bool extended = false;
+  if (!state_.IsOver(0, &extended)) return false;
+  MANAKO_ASSIGN_OR_RETURN(global_, aggregation_.Finish(state_.round(), global_));
+  state_.Close();
+  state_.TryOpen(0);
   return true;
 }
 
 absl::Status Coordinator::Restore(int completed, GlobalState global) {
   MANAKO_RETURN_IF_ERROR(global_.model->spec->CheckSame(*global.model->spec));
-  if (completed < 0 || completed > options_.rounds) {
-    return InvalidArgument("a checkpoint behind round {} does not fit a run of {} rounds", completed, options_.rounds);
+  if (completed < 0 || completed > rounds_) {
+    return InvalidArgument("a checkpoint behind round {} does not fit a run of {} rounds", completed, rounds_);
   }
   global_ = std::move(global);
-  round_ = completed + 1;
-  OpenRound();
+  state_.ContinueBehind(completed);
+  state_.TryOpen(0);
   return absl::OkStatus();
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "base/status_macros.h"
 #include "round/fedavg.h"
 #include "round/testing.h"
@@ -45,22 +47,12 @@ class CountingStrategy : public FedAvg {
  public:
   CountingStrategy() : FedAvg(Weighting::kImages) {}
   std::vector<std::string> UpdateArrays() const override { return {"control"}; }
-  void Begin(GlobalState& global) const override {
-    global.kept.push_back({"rounds", FlatArray(1)});
-    SetSent(global, 0);
-  }
-  absl::Status Apply(MeanUpdate mean, GlobalState& global) const override {
-    global.kept[0].values.data()[0] += 1;
-    SetSent(global, mean.extra[0].values.data()[0]);
-    return FedAvg::Apply(std::move(mean), global);
-  }
-
- private:
-  static void SetSent(GlobalState& global, float value) {
-    auto sent = std::make_shared<std::vector<NamedArray>>();
-    sent->push_back({"control", FlatArray(TinySpec()->size())});
-    (*sent)[0].values.data()[0] = value;
-    global.sent = sent;
+  std::vector<std::string> SentArrays() const override { return {"control"}; }
+  std::vector<std::string> KeptArrays() const override { return {"rounds"}; }
+  void Apply(Stretch& stretch) const override {
+    for (float& value : stretch.kept[0]) value += 1;
+    std::copy(stretch.further[0].begin(), stretch.further[0].end(), stretch.sent[0].begin());
+    FedAvg::Apply(stretch);
   }
 };
 

@@ -1,5 +1,5 @@
 // Federated averaging: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
-// AISTATS 2017, Algorithm 1, with every ready site in the cohort.
+// AISTATS 2017, Algorithm 1.
 #ifndef MANAKO_ROUND_FEDAVG_H_
 #define MANAKO_ROUND_FEDAVG_H_
 
@@ -14,9 +14,8 @@ enum class Weighting { kImages, kUniform };
 class FedAvg : public Strategy {
  public:
   explicit FedAvg(Weighting weighting) : weighting_(weighting) {}
-  RoundPlan Plan(int round, const std::vector<std::string>& ready_sites) const override;
-  double Weight(const Update& update) const override;
-  absl::Status Apply(MeanUpdate mean, GlobalState& global) const override;
+  double Weight(const UpdateFacts& facts) const override;
+  void Apply(Stretch& stretch) const override;
 
  private:
   Weighting weighting_;

@@ -16,9 +16,8 @@ TEST(FedAvgTest, HandComputedMean) {
   ASSERT_TRUE(aggregation.Receive("c", TinyUpdate(TinyModel(-10, 1, 100), 100)).ok());
   ASSERT_TRUE(aggregation.Receive("a", TinyUpdate(TinyModel(5, 1, 0), 600)).ok());
   ASSERT_TRUE(aggregation.Receive("b", TinyUpdate(TinyModel(0, 1, 20), 300)).ok());
-  GlobalState global{std::make_shared<const ParameterSet>(TinyModel(0, 0, 0)), nullptr, {}};
-  ASSERT_TRUE(strategy.Apply(*aggregation.Finish(), global).ok());
-  EXPECT_EQ(global.model->Digest(), TinyModel(2, 1, 16).Digest());
+  const GlobalState begin = GlobalState::Begin(strategy, TinyModel(0, 0, 0));
+  EXPECT_EQ(aggregation.Finish(1, begin)->model->Digest(), TinyModel(2, 1, 16).Digest());
 }
 
 TEST(FedAvgTest, UniformWeightingCountsSitesAlike) {
@@ -26,7 +25,8 @@ TEST(FedAvgTest, UniformWeightingCountsSitesAlike) {
   ClearAggregation aggregation(TinySpec(), &strategy, 1);
   ASSERT_TRUE(aggregation.Receive("a", TinyUpdate(TinyModel(5, 1, 0), 600)).ok());
   ASSERT_TRUE(aggregation.Receive("b", TinyUpdate(TinyModel(0, 1, 20), 3)).ok());
-  EXPECT_EQ(aggregation.Finish()->model.Digest(), TinyModel(2.5, 1, 10).Digest());
+  const GlobalState begin = GlobalState::Begin(strategy, TinyModel(0, 0, 0));
+  EXPECT_EQ(aggregation.Finish(1, begin)->model->Digest(), TinyModel(2.5, 1, 10).Digest());
 }
 
 TEST(FedAvgTest, UnknownStrategyIsRefusedByName) {

@@ -2,47 +2,49 @@
 #ifndef MANAKO_ROUND_STRATEGY_H_
 #define MANAKO_ROUND_STRATEGY_H_
 
+#include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "core/learner.h"
 #include "core/run_config.h"
 
 namespace manako {
 
-// What the server holds between rounds; all of it goes into a checkpoint.
-struct GlobalState {
-  std::shared_ptr<const ParameterSet> model;            // never changed: a new round has a new one
-  std::shared_ptr<const std::vector<NamedArray>> sent;  // goes to the sites with the model (SCAFFOLD's control); may be null
-  std::vector<NamedArray> kept;                         // stays at the server (FedAdam's moments)
+// What an update's weight may depend on.
+struct UpdateFacts {
+  int64_t images = 0;  // distinct training images at the site
+  int64_t visits = 0;  // image visits in this round
 };
 
-// The weighted mean of a round's updates.
-struct MeanUpdate {
-  ParameterSet model;
-  std::vector<NamedArray> extra;  // by name, as Strategy::UpdateArrays() asked
-  double weight = 0;              // sum of the weights
-  int sites = 0;
+// The same elements of all arrays that a strategy works on. Strategies work element by element, so that nobody needs a model
+// in memory whole: a study gives stretches of arrays in memory, a server those of files.
+struct Stretch {
+  int round = 0;                                // that is closed with this
+  std::span<const float> mean;                  // weighted mean of the sites' models
+  std::vector<std::span<const float>> further;  // weighted means of UpdateArrays(), in their order
+  std::span<float> model;                       // before: the global model; after: the next one
+  std::vector<std::span<float>> sent;           // of SentArrays(): before, and after
+  std::vector<std::span<float>> kept;           // of KeptArrays()
 };
 
-struct RoundPlan {
-  std::vector<std::string> cohort;  // the sites that are asked
-};
-
-// Stateless: what lasts is in GlobalState. State at the sites is the learner's, and comes and goes in named arrays.
+// Stateless: what lasts from round to round are the named arrays, each as long as the model, zero before the first round.
+// State at the sites is the learner's, and comes and goes in named arrays.
 class Strategy {
  public:
   virtual ~Strategy() = default;
-  // Names of the arrays, besides the model, that every update must carry.
+  // Names of the arrays that every update must carry besides the model.
   virtual std::vector<std::string> UpdateArrays() const { return {}; }
-  // Puts the strategy's own arrays into the state before the first round.
-  virtual void Begin(GlobalState& global) const {}
-  virtual RoundPlan Plan(int round, const std::vector<std::string>& ready_sites) const = 0;
+  // Arrays that go to the sites with the model (SCAFFOLD's control).
+  virtual std::vector<std::string> SentArrays() const { return {}; }
+  // Arrays that stay at the server (FedAdam's moments).
+  virtual std::vector<std::string> KeptArrays() const { return {}; }
   // What an update counts for in the mean; > 0.
-  virtual double Weight(const Update& update) const = 0;
-  virtual absl::Status Apply(MeanUpdate mean, GlobalState& global) const = 0;
+  virtual double Weight(const UpdateFacts& facts) const = 0;
+  // Called for every stretch once, on several threads at a time; the result may not depend on how the arrays are cut.
+  virtual void Apply(Stretch& stretch) const = 0;
 };
 
 // The strategy that the configuration names. InvalidArgument for an unknown one.
