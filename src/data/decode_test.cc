@@ -310,6 +310,35 @@ TEST(DecodeTest, DamagedBytesDoNoHarm) {
   Mutate(exif, [](std::string_view bytes) { ExifOrientation(bytes); });
 }
 
+// A library's own lines on the terminal would stand between ours.
+TEST(DecodeTest, DamagedBytesAreQuiet) {
+  cv::Mat noise(40, 50, CV_8UC3), deep(40, 50, CV_16UC3);
+  cv::randu(noise, 0, 255);
+  cv::randu(deep, 0, 65535);
+  std::vector<std::string> files;
+  for (const int compression : {1, 5, 7, 8, 32773}) {  // none, LZW, JPEG, deflate, PackBits
+    files.push_back(Encode(noise, ".tif", {cv::IMWRITE_TIFF_COMPRESSION, compression}));
+  }
+  files.push_back(Encode(deep, ".tif", {cv::IMWRITE_TIFF_COMPRESSION, 5}));
+  for (const char* extension : {".bmp", ".webp", ".jpg", ".png"}) {
+    files.push_back(Encode(noise, extension));
+  }
+  int refused = 0;
+  const auto decode = [&](std::string_view bytes) { refused += !Decode(bytes, 8).status.ok(); };
+  testing::internal::CaptureStderr();
+  for (const std::string& file : files) {
+    for (const size_t part : {2, 3, 10}) decode(file.substr(0, file.size() - file.size() / part));
+    std::string damaged = file;
+    // A TIFF's directory stands at its end.
+    for (const size_t at : {40, 130, 180}) damaged[damaged.size() - at] ^= '\x55';
+    decode(damaged);
+    for (size_t at = 10; at < 60; at += 7) damaged[at] ^= '\x55';
+    decode(damaged);
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  EXPECT_GT(refused, 20);
+}
+
 TEST(FundusCropTest, FindsTheDisc) {
   const Result result = Decode(Encode(Fundus(900, 700, 300), ".png"), 100, CropMode::kAuto);
   // The disc fills the square: its middle row begins and ends with colour, its corners are black.

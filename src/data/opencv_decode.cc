@@ -1,12 +1,55 @@
 #include <algorithm>
+#include <iostream>
+#include <mutex>
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
+#include <streambuf>
 
 #include "base/status_macros.h"
 #include "data/formats.h"
 
 namespace manako {
 namespace {
+
+// OpenCV's decoders report every damaged file on the terminal, past its own log level; the status
+// says it already. While one of these lives, what is written to std::cerr goes nowhere (the
+// program itself prints by stdio).
+class QuietCerr {
+ public:
+  QuietCerr() {
+    std::lock_guard lock(Mutex());
+    if (Count()++ == 0) Before() = std::cerr.rdbuf(&Nowhere());
+  }
+  ~QuietCerr() {
+    std::lock_guard lock(Mutex());
+    if (--Count() == 0) std::cerr.rdbuf(Before());
+  }
+  QuietCerr(const QuietCerr&) = delete;
+  QuietCerr& operator=(const QuietCerr&) = delete;
+
+ private:
+  // Without state, so that any number of threads may write at once.
+  class Sink : public std::streambuf {
+    int_type overflow(int_type c) override { return traits_type::not_eof(c); }
+    std::streamsize xsputn(const char*, std::streamsize size) override { return size; }
+  };
+  static Sink& Nowhere() {
+    static Sink sink;
+    return sink;
+  }
+  static std::mutex& Mutex() {
+    static std::mutex mutex;
+    return mutex;
+  }
+  static int& Count() {
+    static int count = 0;
+    return count;
+  }
+  static std::streambuf*& Before() {
+    static std::streambuf* before = nullptr;
+    return before;
+  }
+};
 
 template <typename Sample>
 void ToRgb(const cv::Mat& bgr, uint32_t full, RgbImage* image) {
@@ -29,10 +72,10 @@ absl::StatusOr<Decoded> DecodeWithOpenCv(std::string_view bytes, std::string_vie
   // OpenCV keeps its own copy beside ours; TIFF may have 16 bits.
   const uint64_t bytes_per_pixel = format == "TIFF" ? 9 : 6;
   MANAKO_RETURN_IF_ERROR(CheckDecodedSize(extent.width, extent.height, bytes_per_pixel));
-  // Its decoders report every damaged file on the terminal; the status says it already.
   static const auto kQuiet = cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
   (void)kQuiet;
   cv::Mat bgr;
+  const QuietCerr quiet;
   try {
     const cv::Mat in(1, static_cast<int>(bytes.size()), CV_8U, const_cast<char*>(bytes.data()));
     bgr = cv::imdecode(in, cv::IMREAD_COLOR | cv::IMREAD_ANYDEPTH | cv::IMREAD_IGNORE_ORIENTATION);
