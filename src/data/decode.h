@@ -13,7 +13,7 @@
 namespace manako {
 
 // Goes up whenever the same file gives other pixels than before, so that caches are made again.
-inline constexpr int kDecoderVersion = 1;
+inline constexpr int kDecoderVersion = 2;
 
 struct DecodeOptions {
   int size = 224;  // side of the result, > 0

@@ -4,14 +4,13 @@
 #include <array>
 
 #include "base/status_macros.h"
+#include "data/round_field.h"
 
 namespace manako {
 namespace {
 
 // A corner brighter than this is part of the picture.
 constexpr int kDarkLevel = 40;
-
-uint8_t Brightness(const uint8_t* pixel) { return std::max({pixel[0], pixel[1], pixel[2]}); }
 
 using Histogram = std::array<int64_t, 256>;
 
@@ -104,7 +103,7 @@ Box FindContent(const RgbImage& image, CropMode mode) {
   if (box.width < image.width / 8 || box.height < image.height / 8) return whole;
   if (box.width < 1 || box.height < 1) return whole;
   const bool meaningful = box.width <= image.width * 0.97 || box.height <= image.height * 0.97;
-  if (mode == CropMode::kAuto && !meaningful) return whole;
+  if (mode == CropMode::kAuto && (!meaningful || !IsRoundField(image, threshold))) return whole;
   return box;
 }
 
