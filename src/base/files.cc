@@ -66,12 +66,20 @@ absl::Status SyncFolder(const std::string& folder) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AtomicFileWriter>> AtomicFileWriter::Create(const std::string& path, int mode) {
-  std::string temporary = fmt::format("{}.{}.XXXXXX", path, "part");
-  const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
-  if (fd < 0) return SystemError(errno, "cannot create", path);
-  // mkostemp has made it 0600, whatever the umask.
-  ::fchmod(fd, static_cast<mode_t>(mode));
-  return std::unique_ptr<AtomicFileWriter>(new AtomicFileWriter(path, std::move(temporary), fd));
+  while (true) {
+    std::string temporary = fmt::format("{}.{}.XXXXXX", path, "part");
+    const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
+    if (fd < 0) return SystemError(errno, "cannot create", path);
+    // The lock says that somebody writes here; the system frees it however the writer ends. RemoveUnfinishedFiles() may have
+    // been quicker: then once more. Where a file system has no locks, nothing is ever taken for abandoned.
+    struct stat info;
+    if (::flock(fd, LOCK_EX) == 0 && ::fstat(fd, &info) == 0 && info.st_nlink == 0) {
+      ::close(fd);
+      continue;
+    }
+    ::fchmod(fd, static_cast<mode_t>(mode));
+    return std::unique_ptr<AtomicFileWriter>(new AtomicFileWriter(path, std::move(temporary), fd));
+  }
 }
 
 AtomicFileWriter::AtomicFileWriter(std::string path, std::string temporary, int fd)
@@ -121,7 +129,11 @@ void RemoveUnfinishedFiles(const std::string& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
     const std::string name = entry.path().filename().string();
     // What mkostemp makes of "<name>.part.XXXXXX".
-    if (name.size() > 12 && name.compare(name.size() - 12, 6, ".part.") == 0) fs::remove(entry.path(), ignored);
+    if (name.size() <= 12 || name.compare(name.size() - 12, 6, ".part.") != 0) continue;
+    const int fd = ::open(entry.path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) continue;
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
+    ::close(fd);
   }
 }
 

@@ -18,7 +18,7 @@ namespace manako {
 // `mode` is the file's from its first byte on: 0600 for what others must never read.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes, int mode = 0644);
 
-// Removes the temporary files that killed writers left in a folder. The caller holds the folder's lock: nobody writes now.
+// Removes the temporary files that killed writers left in a folder. Those of living ones, in any process, stay.
 void RemoveUnfinishedFiles(const std::string& folder);
 
 // The whole content. NotFound when there is no such file; ResourceExhausted when it is larger than max_bytes.

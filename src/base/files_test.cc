@@ -92,6 +92,38 @@ TEST_F(FilesTest, RemovesWhatKilledWritersLeft) {
   EXPECT_TRUE(fs::exists(Path("my.part.file")));
 }
 
+// A folder of decoded images may be shared by several runs at once.
+TEST_F(FilesTest, FilesThatAreBeingWrittenAreNotUnfinished) {
+  int ready[2], done[2];
+  ASSERT_EQ(pipe(ready), 0);
+  ASSERT_EQ(pipe(done), 0);
+  const pid_t child = fork();
+  char c = 0;
+  if (child == 0) {
+    close(done[1]);
+    auto writer = AtomicFileWriter::Create(Path("theirs"));
+    bool good = writer.ok() && (*writer)->Append("whole").ok() && write(ready[1], "r", 1) == 1;
+    good = good && read(done[0], &c, 1) == 0;
+    _exit(good && (*writer)->Commit().ok() ? 0 : 1);
+  }
+  close(done[0]);
+  ASSERT_EQ(read(ready[0], &c, 1), 1);
+  {
+    auto mine = *AtomicFileWriter::Create(Path("mine"));
+    RemoveUnfinishedFiles(folder_.string());
+    ASSERT_TRUE(mine->Append("whole").ok());
+    ASSERT_TRUE(mine->Commit().ok());
+  }
+  close(done[1]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "the other process could not finish its file";
+  EXPECT_EQ(*ReadFile(Path("mine")), "whole");
+  EXPECT_EQ(*ReadFile(Path("theirs")), "whole");
+  close(ready[0]);
+  close(ready[1]);
+}
+
 TEST_F(FilesTest, LineLogCutsATornLine) {
   {
     auto log = *LineLog::Open(Path("log"));

@@ -174,6 +174,18 @@ TEST_F(ImageLoaderTest, OtherSettingsAreAnotherCache) {
   EXPECT_EQ(decoded_, 0u);
 }
 
+// A folder that several runs share belongs to none of them, so that each cleans it of the dead.
+TEST_F(ImageLoaderTest, WhatAKilledRunLeftIsRemoved) {
+  Write("cache/1234.mkc.part.abcdef", "half an image");
+  Write("cache/files.index.part.ghijkl", "half a line");
+  auto living = AtomicFileWriter::Create(Path("cache/5678.mkc"));
+  ASSERT_TRUE(living.ok());
+  Load(1);
+  EXPECT_FALSE(std::filesystem::exists(Path("cache/1234.mkc.part.abcdef")));
+  EXPECT_FALSE(std::filesystem::exists(Path("cache/files.index.part.ghijkl")));
+  EXPECT_TRUE((*living)->Commit().ok());
+}
+
 TEST_F(ImageLoaderTest, AChangedFileIsSeen) {
   Load(1);
   Write("in/3.png", TinyPng(100));

@@ -196,6 +196,7 @@ absl::Status Fill(const std::vector<FoundImage>& images, const LoadOptions& opti
 absl::StatusOr<std::shared_ptr<const ImageCache>> LoadImages(const std::vector<FoundImage>& images,
                                                              const LoadOptions& options) {
   MANAKO_RETURN_IF_ERROR(MakeFolders(options.cache_folder));
+  RemoveUnfinishedFiles(options.cache_folder);
   const Sha256Digest key = KeyOf(images, options);
   const std::string path = fmt::format("{}/{}.mkc", options.cache_folder, ToHex(key));
   // Absent or damaged: made again.
