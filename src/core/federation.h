@@ -34,7 +34,7 @@ struct RoundTask {
   RunBasis basis;
   int site_index = 0;       // of this site in this run; names its random streams
   ArtifactId model;         // the global model behind round - 1
-  std::string model_digest; // ParameterSet::Digest of the model as the server has it in float32
+  std::string model_digest; // ParameterSet::Digest of the model as the server has it in float32; empty: not known
   bool evaluate = false;    // test that model first, and answer with an Evaluation of round - 1
   int64_t deadline_ms = 0;  // since 1970, by the server's clock; 0: none
 };
@@ -101,7 +101,14 @@ struct Failure {
   bool refused = false;  // by policy or by a person, and not for a fault
 };
 
-using SiteAnswer = std::variant<OfferAnswer, Evaluation, Failure>;
+// The answer to an EndTask: the run is over here too, and the model (if there is one) is kept. Until it comes, the server
+// gives the EndTask again.
+struct EndAnswer {
+  std::string run;
+  std::string model_sha256;  // of what was kept
+};
+
+using SiteAnswer = std::variant<OfferAnswer, Evaluation, Failure, EndAnswer>;
 
 // An update as sent: what the array file `artifact` is, and what it counts for.
 struct Submission {
