@@ -148,15 +148,19 @@ std::string ToToml(const Config& config) {
   return text;
 }
 
-// InvalidArgument for bad TOML (with line), a field of another type, or one that nobody knows.
-template <typename Config>
-absl::StatusOr<Config> FromToml(const std::string& text, const std::string& name) {
+// InvalidArgument for bad TOML, with the line.
+inline absl::StatusOr<toml::table> Parse(const std::string& text, const std::string& name) {
   toml::parse_result result = toml::parse(text, name);
   if (!result) {
     return InvalidArgument("{}: line {}: {}", name, result.error().source().begin.line,
                            std::string(result.error().description()));
   }
-  const toml::table root = std::move(result).table();
+  return std::move(result).table();
+}
+
+// InvalidArgument, with the line, for a field of another type, or one that nobody knows.
+template <typename Config>
+absl::StatusOr<Config> FromTable(const toml::table& root, const std::string& name) {
   Config config;
   absl::Status error;
   std::set<std::pair<std::string, std::string>> known;
@@ -182,6 +186,13 @@ absl::StatusOr<Config> FromToml(const std::string& text, const std::string& name
     }
   }
   return config;
+}
+
+// Parse() and FromTable().
+template <typename Config>
+absl::StatusOr<Config> FromToml(const std::string& text, const std::string& name) {
+  MANAKO_ASSIGN_OR_RETURN(const toml::table root, Parse(text, name));
+  return FromTable<Config>(root, name);
 }
 
 }  // namespace manako::config_toml

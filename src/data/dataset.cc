@@ -3,45 +3,26 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <tuple>
 
 #include "base/status_macros.h"
+#include "core/classes.h"
 #include "data/discover.h"
 #include "data/duplicates.h"
 #include "data/image_loader.h"
-#include "data/utf8.h"
 
 namespace manako {
 namespace {
 
-bool MeansHealthy(const std::string& name) {
-  static constexpr std::array<std::string_view, 12> kNames = {
-      "normal", "healthy", "negative", "control", "controls", "benign",
-      "no",     "none",    "absent",   "0",       "neg",      "healthy eye"};
-  const std::string lower = ToLowerAscii(name);
-  if (std::find(kNames.begin(), kNames.end(), lower) != kNames.end()) return true;
-  // "no_dr", "no finding", "non-glaucoma"; but not "nodule".
-  for (const std::string_view prefix :
-       {"no_", "no-", "no ", "non_", "non-", "non ", "not_", "not-", "not "}) {
-    if (lower.starts_with(prefix)) return true;
-  }
-  return false;
-}
-
 absl::StatusOr<int> FindPositive(const std::vector<std::string>& classes,
                                  const std::string& wanted) {
-  if (!wanted.empty()) {
-    const auto at = std::find(classes.begin(), classes.end(), wanted);
-    if (at == classes.end()) {
-      return InvalidArgument("data.positive is \"{}\", but the classes are: {}", wanted,
-                             fmt::join(classes, ", "));
-    }
-    return classes.size() == 2 ? static_cast<int>(at - classes.begin()) : -1;
+  const bool known = std::find(classes.begin(), classes.end(), wanted) != classes.end();
+  if (!wanted.empty() && !known) {
+    return InvalidArgument("data.positive is \"{}\", but the classes are: {}", wanted,
+                           fmt::join(classes, ", "));
   }
-  if (classes.size() != 2) return -1;
-  return !MeansHealthy(classes[0]) && MeansHealthy(classes[1]) ? 0 : 1;
+  return PositiveClass(classes, wanted);
 }
 
 // Fills images and bad from what was found and how it was decoded. Returns the cache slot of each
