@@ -14,8 +14,6 @@ namespace {
 constexpr uint32_t kInfinityBits = 0x7f800000u;
 constexpr size_t kCrcAt = 12;
 
-enum Method : uint8_t { kRaw = 0 };
-
 int64_t FirstNonFinite(std::span<const float> values) {
   for (size_t i = 0; i < values.size(); ++i) {
     if (!std::isfinite(values[i])) return static_cast<int64_t>(i);
@@ -31,9 +29,13 @@ uint32_t Load32(const uint8_t* at) {
 
 void Store32(uint8_t* at, uint32_t value) { std::memcpy(at, &value, sizeof value); }
 
-uint32_t BlockCrc(std::span<const uint8_t> block) {
-  const uint32_t crc = Crc32c(block.data(), kCrcAt);
-  return Crc32c(block.data() + kBlockHeader, block.size() - kBlockHeader, crc);
+uint32_t BlockCrc(const uint8_t* header, std::span<const uint8_t> payload) {
+  return Crc32c(payload.data(), payload.size(), Crc32c(header, kCrcAt));
+}
+
+absl::Status Damaged(const BlockPlace& place, std::string_view what) {
+  return DataLoss("block {} (array {}, element {}): {}", place.number, place.section->name,
+                  place.first, what);
 }
 
 // Grows only: a buffer that shrinks and grows again would be filled with zeros each time.
@@ -87,8 +89,10 @@ absl::Status BlockEncoder::EncodeLossy(const BlockPlace& place, const ArrayPiece
         "the change of element {} of array {} is {}: {} takes finite numbers only", place.first + i,
         place.section->name, source[i], NameOf(place.section->encoding));
   }
-  EncodeValues(place.section->encoding, source, bytes_.data() + kBlockHeader);
-  DecodeValues(place.section->encoding, bytes_.data() + kBlockHeader, {decoded, n});
+  uint8_t* encoded = AtLeast(encoded_, EncodedSize(place.section->encoding, n));
+  EncodeValues(place.section->encoding, source, encoded);
+  payload_ = {encoded, EncodedSize(place.section->encoding, n)};
+  DecodeValues(place.section->encoding, encoded, {decoded, n});
   if (!piece.new_residual.empty()) Subtract(source.data(), decoded, n, piece.new_residual.data());
   statistics = Measure(place, {decoded, n}, {});
   if (!place.section->is_change && !piece.base.empty()) {
@@ -101,47 +105,95 @@ absl::Status BlockEncoder::Encode(const BlockPlace& place, const ArrayPiece& pie
                                   const Options& options, BlockStatistics& statistics) {
   const ArrayEncoding encoding = place.section->encoding;
   const size_t n = piece.values.size();
-  size_ = MaxBlockBytes(encoding, n);
-  uint8_t* block = AtLeast(bytes_, size_);
   if (IsLossy(encoding)) {
     MANAKO_RETURN_IF_ERROR(EncodeLossy(place, piece, statistics));
   } else {
-    EncodeValues(encoding, piece.values, block + kBlockHeader);
+    // Encoded float32 is what lies in memory.
+    payload_ = {reinterpret_cast<const uint8_t*>(piece.values.data()), EncodedSize(encoding, n)};
     statistics = Measure(place, piece.values, piece.base);
   }
-  Store32(block, static_cast<uint32_t>(size_ - kBlockHeader));
-  Store32(block + 4, place.number);
-  Store32(block + 8, kRaw);
-  Store32(block + kCrcAt, BlockCrc({block, size_}));
+  BlockMethod method = BlockMethod::kRaw;
+  if (options.compress) {
+    const float* base = options.may_use_base && !piece.base.empty() ? piece.base.data() : nullptr;
+    method = packer_.Pack(encoding, n, payload_.data(), base);
+    if (method != BlockMethod::kRaw) payload_ = packer_.packed();
+  }
+  Store32(header_, static_cast<uint32_t>(payload_.size()));
+  Store32(header_ + 4, place.number);
+  Store32(header_ + 8, static_cast<uint32_t>(method));
+  Store32(header_ + kCrcAt, BlockCrc(header_, payload_));
   return absl::OkStatus();
 }
 
-std::span<uint8_t> BlockDecoder::Buffer(size_t size) { return {AtLeast(buffer_, size), size}; }
+std::span<uint8_t> BlockDecoder::Buffer(size_t size) {
+  size_ = size;
+  return {AtLeast(buffer_, size), size};
+}
 
-absl::Status BlockDecoder::Decode(const BlockPlace& place, std::span<const uint8_t> bytes,
+absl::StatusOr<BlockDecoder::Stored> BlockDecoder::Check(const BlockPlace& place, size_t n) const {
+  if (size_ < kBlockHeader) return Damaged(place, "is shorter than a block's header");
+  const uint8_t* header = buffer_.data();
+  const std::span<const uint8_t> payload(header + kBlockHeader, size_ - kBlockHeader);
+#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+  if (Load32(header + kCrcAt) != BlockCrc(header, payload)) {
+    return Damaged(place, "the checksum is wrong");
+  }
+#endif
+  if (Load32(header) != payload.size()) {
+    return Damaged(place, "states another length than the table");
+  }
+  if (Load32(header + 4) != place.number) return Damaged(place, "states another number");
+  const uint32_t method = Load32(header + 8);
+  if (method > static_cast<uint32_t>(BlockMethod::kXorPlanes)) {
+    return Damaged(place, "is stored by an unknown method");
+  }
+  const Stored stored{static_cast<BlockMethod>(method), payload};
+  if (stored.method == BlockMethod::kRaw &&
+      payload.size() != EncodedSize(place.section->encoding, n)) {
+    return Damaged(place, "has not the length of its elements");
+  }
+  return stored;
+}
+
+absl::Status BlockDecoder::Decode(const BlockPlace& place, const Stored& stored,
                                   std::span<const float> base, std::span<float> out) {
   const ArrayEncoding encoding = place.section->encoding;
-  const auto damaged = [&](std::string_view what) {
-    return DataLoss("block {} (array {}, element {}): {}", place.number, place.section->name,
-                    place.first, what);
-  };
-  if (bytes.size() < kBlockHeader) return damaged("is shorter than a block's header");
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
-  if (Load32(bytes.data() + kCrcAt) != BlockCrc(bytes)) return damaged("the checksum is wrong");
-#endif
-  if (Load32(bytes.data()) != bytes.size() - kBlockHeader)
-    return damaged("states another length than the table");
-  if (Load32(bytes.data() + 4) != place.number) return damaged("states another number");
-  const std::span<const uint8_t> payload = bytes.subspan(kBlockHeader);
-  switch (Load32(bytes.data() + 8)) {
-    case kRaw:
-      if (payload.size() != EncodedSize(encoding, out.size()))
-        return damaged("has not the length of its elements");
-      DecodeValues(encoding, payload.data(), out);
-      return absl::OkStatus();
-    default:
-      return damaged("is stored by an unknown method");
+  if (stored.method == BlockMethod::kRaw) {
+    DecodeValues(encoding, stored.payload.data(), out);
+    return absl::OkStatus();
   }
+  if (stored.method == BlockMethod::kXorPlanes && base.empty()) {
+    return FailedPrecondition(
+        "block {} (array {}, element {}) is coded against the base, which is not given",
+        place.number, place.section->name, place.first);
+  }
+  // Float32 needs no place between: its encoded bytes are the numbers.
+  const bool in_place = !IsLossy(encoding);
+  uint8_t* raw = in_place ? reinterpret_cast<uint8_t*>(out.data())
+                          : AtLeast(raw_, EncodedSize(encoding, out.size()));
+  const absl::Status status =
+      packer_.Unpack(encoding, out.size(), stored.payload, stored.method, base.data(), raw);
+  if (absl::IsDataLoss(status)) return Damaged(place, MessageOf(status));
+  MANAKO_RETURN_IF_ERROR(status);
+  if (!in_place) DecodeValues(encoding, raw, out);
+  return absl::OkStatus();
+}
+
+absl::Status BlockDecoder::Decode(const BlockPlace& place, std::span<const float> base,
+                                  std::span<float> out) {
+  MANAKO_ASSIGN_OR_RETURN(const Stored stored, Check(place, out.size()));
+  return Decode(place, stored, base, out);
+}
+
+absl::StatusOr<std::span<const float>> BlockDecoder::View(const BlockPlace& place,
+                                                          std::span<const float> base, size_t n) {
+  MANAKO_ASSIGN_OR_RETURN(const Stored stored, Check(place, n));
+  if (stored.method == BlockMethod::kRaw && !IsLossy(place.section->encoding)) {
+    return std::span<const float>(reinterpret_cast<const float*>(stored.payload.data()), n);
+  }
+  const std::span<float> values(AtLeast(values_, n), n);
+  MANAKO_RETURN_IF_ERROR(Decode(place, stored, base, values));
+  return std::span<const float>(values);
 }
 
 }  // namespace manako

@@ -9,8 +9,9 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "core/codec/array_file.h"
+#include "core/codec/byte_planes.h"
 
 namespace manako {
 
@@ -57,36 +58,55 @@ class BlockEncoder {
  public:
   struct Options {
     bool compress = true;
-    bool may_use_base =
-        false;  // whether the receiver has the base, so that lossless bits may be coded against it
+    // Whether the receiver has the base, so that lossless bits may be coded against it.
+    bool may_use_base = false;
   };
-  // Puts the block into bytes(), which hold until the next call. InvalidArgument, for lossy
-  // encodings: a value, or its change and residual, is not finite; says which and where.
+  // The block is header() and then payload(), which hold until the next call, as long as the piece
+  // does. InvalidArgument, for lossy encodings: a value, or its change and residual, is not finite;
+  // says which and where.
   absl::Status Encode(const BlockPlace& place, const ArrayPiece& piece, const Options& options,
                       BlockStatistics& statistics);
-  std::string_view bytes() const { return {reinterpret_cast<const char*>(bytes_.data()), size_}; }
+  std::string_view header() const { return {reinterpret_cast<const char*>(header_), kBlockHeader}; }
+  std::string_view payload() const {
+    return {reinterpret_cast<const char*>(payload_.data()), payload_.size()};
+  }
 
  private:
   absl::Status EncodeLossy(const BlockPlace& place, const ArrayPiece& piece,
                            BlockStatistics& statistics);
 
-  std::vector<uint8_t> bytes_, packed_;
-  size_t size_ = 0;
+  uint8_t header_[kBlockHeader];
+  std::span<const uint8_t> payload_;
+  std::vector<uint8_t> encoded_;
   std::vector<float> wanted_, decoded_;
+  PlanePacker packer_;
 };
 
 class BlockDecoder {
  public:
-  // The numbers of a block of out.size() elements. FailedPrecondition: it is coded against a base
-  // and none was given; DataLoss: anything else that Encode() would not have written, and a wrong
-  // CRC.
-  absl::Status Decode(const BlockPlace& place, std::span<const uint8_t> bytes,
-                      std::span<const float> base, std::span<float> out);
-  // Where a caller may put a block's bytes before it decodes them.
+  // Where a block's bytes must be put before it is decoded.
   std::span<uint8_t> Buffer(size_t size);
+  // The numbers of the block of out.size() elements in the buffer. FailedPrecondition: it is coded
+  // against a base and none was given; DataLoss: anything else that Encode() would not have
+  // written, and a wrong CRC.
+  absl::Status Decode(const BlockPlace& place, std::span<const float> base, std::span<float> out);
+  // The same n numbers without a copy where there need be none; they hold until the next call.
+  absl::StatusOr<std::span<const float>> View(const BlockPlace& place, std::span<const float> base,
+                                              size_t n);
 
  private:
-  std::vector<uint8_t> buffer_, expanded_;
+  struct Stored {
+    BlockMethod method;
+    std::span<const uint8_t> payload;
+  };
+  absl::StatusOr<Stored> Check(const BlockPlace& place, size_t n) const;
+  absl::Status Decode(const BlockPlace& place, const Stored& stored, std::span<const float> base,
+                      std::span<float> out);
+
+  std::vector<uint8_t> buffer_, raw_;
+  size_t size_ = 0;  // of the block in buffer_
+  std::vector<float> values_;
+  PlanePacker packer_;
 };
 
 // What the numbers are, for a summary. `base` may be empty.

@@ -155,7 +155,7 @@ absl::Status ArrayFileReader::ReadBlock(size_t section, uint64_t k, std::span<fl
   MANAKO_RETURN_IF_ERROR(Named(ReadAt(offsets_[number], bytes.data(), bytes.size()), name_));
   const BlockPlace place{&header_.sections[section], static_cast<uint32_t>(number),
                          k * header_.block_elements};
-  return Named(decoder.Decode(place, bytes, base, out), name_);
+  return Named(decoder.Decode(place, base, out), name_);
 }
 
 absl::Status ArrayFileReader::ReadValues(size_t section, uint64_t k, std::span<float> out,
@@ -200,7 +200,7 @@ absl::StatusOr<ArrayFileSummary> ArrayFileReader::VerifyAll(
     const ArrayVerifyOptions& options) const {
   struct Slot {
     BlockDecoder decoder;
-    std::vector<float> values, base;
+    std::vector<float> base;
     std::span<uint8_t> bytes;
     size_t section = 0;
     BlockStatistics statistics;
@@ -232,7 +232,6 @@ absl::StatusOr<ArrayFileSummary> ArrayFileReader::VerifyAll(
     const BlockPlace place{&section, static_cast<uint32_t>(number), k * header_.block_elements};
     slot.bytes = slot.decoder.Buffer(offsets_[number + 1] - offsets_[number]);
     MANAKO_RETURN_IF_ERROR(ReadAt(offsets_[number], slot.bytes.data(), slot.bytes.size()));
-    slot.values.resize(n);
     // The base of a change is not needed to read and measure the change.
     if (options.base && !section.is_change) {
       slot.base.resize(n);
@@ -240,8 +239,9 @@ absl::StatusOr<ArrayFileSummary> ArrayFileReader::VerifyAll(
     } else {
       slot.base.clear();
     }
-    MANAKO_RETURN_IF_ERROR(slot.decoder.Decode(place, slot.bytes, slot.base, slot.values));
-    slot.statistics = Measure(place, slot.values, slot.base);
+    MANAKO_ASSIGN_OR_RETURN(const std::span<const float> values,
+                            slot.decoder.View(place, slot.base, n));
+    slot.statistics = Measure(place, values, slot.base);
     return absl::OkStatus();
   };
   const auto take = [&](size_t slot_index, size_t) -> absl::Status {

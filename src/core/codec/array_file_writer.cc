@@ -97,12 +97,13 @@ absl::Status ArrayFileWriter::Append(const ArrayPiece& piece) {
     return encoders_[slot].Encode(place, PartOf(piece, begin, std::min(block, n - begin)), options,
                                   statistics[slot]);
   };
-  const auto write = [&](size_t slot, size_t k) {
-    const std::string_view bytes = encoders_[slot].bytes();
-    table_.push_back(static_cast<uint32_t>(bytes.size()));
+  const auto write = [&](size_t slot, size_t k) -> absl::Status {
+    const BlockEncoder& encoder = encoders_[slot];
+    table_.push_back(static_cast<uint32_t>(encoder.header().size() + encoder.payload().size()));
     sums_[section_].Add(statistics[slot]);
     done_ += std::min(block, n - k * block);
-    return Write(bytes);
+    MANAKO_RETURN_IF_ERROR(Write(encoder.header()));
+    return Write(encoder.payload());
   };
   if (piece.base.empty()) sums_[section_].has_change = false;
   return OrderedPipeline(options_.threads, (n + block - 1) / block, encode, write);
