@@ -76,6 +76,10 @@ absl::Status CheckSections(const ArrayFileHeader& header) {
       return InvalidArgument("array {} has {} elements, more than 2^40", section.name,
                              section.elements);
     }
+    if (section.is_change && !IsLossy(section.encoding)) {
+      return InvalidArgument("array {} is float32, which holds values and not their change",
+                             section.name);
+    }
     if (section.is_change && header.base_digest.empty()) {
       return InvalidArgument("array {} is a change, but no base_digest says against what",
                              section.name);
@@ -172,12 +176,10 @@ absl::StatusOr<ParsedHeader> ParseHeader(std::span<const uint8_t> file) {
   if (size < kFixedHeader + sizeof(uint32_t) || size > kMaxArrayHeader || size > whole.size()) {
     return DataLoss("states a header of {} bytes, which does not fit", size);
   }
-#ifndef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
   std::string_view crc = whole.substr(size - sizeof(uint32_t));
-  if (Take<uint32_t>(crc) != Crc32c(whole.substr(0, size - sizeof(uint32_t)))) {
+  if (kLookAtChecksums && Take<uint32_t>(crc) != Crc32c(whole.substr(0, size - sizeof(uint32_t)))) {
     return DataLoss("the header's checksum is wrong");
   }
-#endif
   at.remove_suffix(whole.size() - size +
                    sizeof(uint32_t));  // of the header, what stands before its CRC
   ParsedHeader parsed;

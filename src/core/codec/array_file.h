@@ -27,12 +27,20 @@ inline constexpr uint64_t kMaxArrayElements = uint64_t{1} << 40;
 inline constexpr size_t kMaxArraySections = 64;
 inline constexpr size_t kMaxArrayName = 64;
 
+// A fuzzer cannot guess checksums: in its build they are not looked at.
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+inline constexpr bool kLookAtChecksums = false;
+#else
+inline constexpr bool kLookAtChecksums = true;
+#endif
+
 // One named array: "model", "control".
 struct ArraySection {
   std::string name;  // 1 to 64 of a-z 0-9 _ . -
   uint64_t elements = 0;
   ArrayEncoding encoding = ArrayEncoding::kFloat32;
-  // What is stored is the change against the base (value = base + change), not the value.
+  // What is stored is the change against the base (value = base + change), not the value. For lossy
+  // encodings only: float32 is values always, at most coded against the base's bits.
   bool is_change = false;
 };
 
