@@ -29,9 +29,9 @@ struct LedgerRecipient {
 
 // One line as a person reads it.
 struct LedgerLine {
-  int64_t seq = 0;      // from 1, without gaps
-  int64_t time_ms = 0;  // since 1970, this site's clock
-  std::string kind;     // offer answer, evaluation, update, failure; receipt
+  int64_t seq = 0;   // from 1, without gaps
+  std::string time;  // this site's clock, ISO 8601
+  std::string kind;  // offer answer, evaluation, update, failure; receipt
   std::string run;
   int round = 0;
   std::string contents;  // in a few words
@@ -39,9 +39,10 @@ struct LedgerLine {
   std::string sha256;        // of what left; of a receipt: of the submission that it is for
   std::optional<double> l2;  // of an update's change
   LedgerRecipient recipient;
-  std::string receipt;  // of a receipt: kept, late, refused
-  std::string why;      // of a receipt that isn't kept
-  int64_t log_seq = 0;  // of a receipt: the server's line, and its hash
+  std::string receipt;         // of a receipt: kept, late, refused
+  std::string why;             // of a receipt that isn't kept
+  int64_t server_time_ms = 0;  // of a receipt: since 1970, the server's clock
+  int64_t log_seq = 0;         // of a receipt: the server's line, and its hash
   std::string log_hash;
 };
 
@@ -50,7 +51,7 @@ class Ledger {
  public:
   struct Options {
     LedgerRecipient recipient;
-    std::function<int64_t()> now_ms;
+    std::function<int64_t()> now_ms;  // since 1970; null: the system's clock
   };
   // Makes the file where there is none. A last line that a crash tore is cut off. DataLoss: the
   // file is not this key's, or was changed: nothing may leave until a person has looked (names the
@@ -76,8 +77,8 @@ class Ledger {
                              std::vector<LedgerLine>* lines);
 
  private:
-  Ledger(std::unique_ptr<SignedLog> log, Options options);
-  absl::Status Append(const LedgerLine& line);
+  explicit Ledger(Options options);
+  absl::Status Append(LedgerLine line);
 
   std::unique_ptr<SignedLog> log_;
   Options options_;

@@ -2,13 +2,12 @@
 // trains the open round again from the same state, to the same bits, or finds the finished update
 // and sends that.
 //
-//     runs/RUN/run.toml            the agreement, as the server sent it
-//     runs/RUN/state.json          RunState; it names the files below, and what it does not name
-//     does not count runs/RUN/round-N.state       the learner's state behind round N, and what
-//     lossy encoding left over (checkpoint.h) runs/RUN/round-N.update      the outbox: the last
-//     submission's array file runs/RUN/model-SHA256        a model that is being worked with
-//     runs/RUN/models/             models to keep: round-N.model while the run goes on; final.pt,
-//     final.json at its end
+//     runs/RUN/run.toml          the agreement, as the server sent it
+//     runs/RUN/state.json        RunState; the files of rounds that it does not name do not count
+//     runs/RUN/round-N-M.state   what the learner keeps behind round N, trained from model M
+//     runs/RUN/round-N-M.update  the outbox: the last submission's array file
+//     runs/RUN/model-M           a model that is being worked with
+//     runs/RUN/models/           models to keep: round-N.model; at the end final.pt, final.json
 //
 // The one commit of a round is the replacing of state.json.
 #ifndef MANAKO_SITE_SITE_STORE_H_
@@ -43,11 +42,11 @@ struct RunState {
   std::string name;  // for people
   std::string config_sha256;
   RunStage stage = RunStage::kAsked;
-  std::string why;            // of kRefused and kEnded
-  bool by_person = false;     // refused by one
-  std::string policy_sha256;  // of the site.toml that refused it otherwise
-  SiteCounts counts;          // exact
-  int rounds = 0;             // of the run; 0: not known yet
+  std::string why;         // of kRefused and kEnded
+  bool by_person = false;  // refused by one
+  bool told = false;       // the server has the answer that this stage is
+  SiteCounts counts;       // exact
+  int rounds = 0;          // of the run; 0: not known yet
   // The last round that was trained here: its submission, and the states behind it and behind the
   // one before.
   std::optional<Submission> last;
@@ -90,7 +89,7 @@ class SiteStore {
   // trained for good. `state` is what was last saved, with what else changed; it becomes what is
   // saved now.
   absl::Status CommitRound(RunState& state, Trained trained);
-  std::string UpdatePath(const std::string& run, int round) const;
+  std::string UpdatePath(const RoundTask& task) const;
 
   struct Learnt {
     LearnerState learner;
@@ -99,8 +98,11 @@ class SiteStore {
   // The state from which `round` is trained: the last one behind an earlier round; nothing when the
   // run begins, or when only later ones are left. DataLoss: the file is damaged or gone.
   absl::StatusOr<std::optional<Learnt>> StateBefore(const RunState& state, int round) const;
-  // Behind which round that is; 0: the run's beginning.
-  static int StateRoundBefore(const RunState& state, int round);
+  // Which file that is; round 0: the run's beginning.
+  static StateFile StateFileBefore(const RunState& state, int round);
+
+  // Removes files of rounds and models that the run's state does not name.
+  void RemoveLeftovers(const std::string& run) const;
 
   int RoundsInADay(int64_t now_ms) const;
 
