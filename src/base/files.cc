@@ -161,6 +161,17 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
   return bytes;
 }
 
+absl::Status MoveFileDurably(const std::string& from, const std::string& to) {
+  const int fd = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return SystemError(errno, "cannot open", from);
+  const int synced = ::fsync(fd);
+  const int error = errno;
+  ::close(fd);
+  if (synced != 0) return SystemError(error, "cannot sync", from);
+  if (::rename(from.c_str(), to.c_str()) != 0) return SystemError(errno, "cannot rename to", to);
+  return SyncFolder(FolderOf(to));
+}
+
 absl::Status MakeFolders(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);

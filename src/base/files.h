@@ -24,6 +24,10 @@ void RemoveUnfinishedFiles(const std::string& folder);
 // The whole content. NotFound when there is no such file; ResourceExhausted when it is larger than max_bytes.
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes = uint64_t{1} << 33);
 
+// Puts a file that was written piece by piece under another name in the same file system, after its content is on the disk;
+// what stood there is replaced.
+absl::Status MoveFileDurably(const std::string& from, const std::string& to);
+
 // mkdir -p. FailedPrecondition when something on the way is not a folder or may not be written.
 absl::Status MakeFolders(const std::string& path);
 

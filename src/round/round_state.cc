@@ -18,7 +18,7 @@ std::string_view NameOf(AskState state) { return kNames[static_cast<size_t>(stat
 void RoundState::Join(const std::string& site) {
   ready_.insert(site);
   // One that was given up in the open round may still answer it.
-  if (const auto ask = asks_.find(site); open_ && ask != asks_.end() && ask->second.state == AskState::kFailed) ask->second = {};
+  if (const auto ask = asks_.find(site); ask != asks_.end() && ask->second.state == AskState::kFailed) AskAgain(site);
 }
 
 void RoundState::Leave(const std::string& site, const std::string& why) {
@@ -81,6 +81,10 @@ absl::StatusOr<RoundState::Verdict> RoundState::Judge(const std::string& site, i
     return FailedPrecondition("the update of {} in round {} was refused: {}", site, round, ask->second.why);
   }
   return Verdict::kCount;
+}
+
+void RoundState::AskAgain(const std::string& site) {
+  if (const auto ask = asks_.find(site); open_ && ask != asks_.end()) ask->second = {};
 }
 
 void RoundState::Answered(const std::string& site, const UpdateFacts& facts, const std::string& sha256, double l2) {

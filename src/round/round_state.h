@@ -81,6 +81,8 @@ class RoundState {
   // What is to be done with a site's update for `round`. FailedPrecondition: a round that is not yet open, a site that was not
   // asked, or a second and different update.
   absl::StatusOr<Verdict> Judge(const std::string& site, int round, const std::string& sha256) const;
+  // What it sent is lost, or it may try again: it is waited for once more.
+  void AskAgain(const std::string& site);
   // It was kept.
   void Answered(const std::string& site, const UpdateFacts& facts, const std::string& sha256, double l2);
   // It could not or would not. Nothing when it has already answered.
