@@ -22,7 +22,8 @@ using ByteSink = std::function<absl::Status(std::string_view bytes)>;
 struct ArrayWriteOptions {
   int threads = 1;
   // Try zstd on blocks that a sample says it makes smaller by an eighth or more. The sampling costs
-  // little; compressing halves the rate or worse, which pays on a line slower than some Gbit/s.
+  // little; compressing halves the rate, which pays on a line slower than about 1 Gbit/s
+  // (bench/README.md).
   bool compress = true;
 };
 
