@@ -233,6 +233,24 @@ TEST_F(LyingFileTest, Tables) {
   EXPECT_THAT(Text(swapped), HasSubstr("states another number"));
 }
 
+// Lengths that add up, but are not those that were written: found when the file is opened.
+TEST_F(LyingFileTest, TheTableHasAChecksum) {
+  std::string bytes = Seal(packed_);
+  const size_t table_at = bytes.size() - 36 - 2 * 4;
+  Put32(bytes, table_at, packed_.table[0] - 1);
+  Put32(bytes, table_at + 4, packed_.table[1] + 1);
+  EXPECT_THAT(std::string(ArrayFileReader::OpenBytes(bytes).status().message()),
+              HasSubstr("checksum of the table"));
+}
+
+TEST_F(LyingFileTest, ABlockHasNothingBehindItsPlanes) {
+  Parts parts = packed_;
+  parts.blocks[0] += 'x';
+  Put32(parts.blocks[0], 0, static_cast<uint32_t>(parts.blocks[0].size() - kBlockHeader));
+  ++parts.table[0];
+  EXPECT_THAT(Text(parts), HasSubstr("longer than its planes"));
+}
+
 TEST_F(LyingFileTest, Blocks) {
   const auto with = [&](const Parts& from, size_t at, uint32_t value) {
     Parts parts = from;
