@@ -309,7 +309,8 @@ absl::Status SiteAgent::Impl::SendWhatIsLeft() {
   for (const RunState& run : deps_.store->Runs()) {
     if (run.stage == RunStage::kEnded) continue;
     if (!run.told) MANAKO_RETURN_IF_ERROR(TellStage(run.run));
-    if (run.last && !deps_.ledger->HasReceipt(*run.last)) {
+    // A damaged one is made again if the server still asks for it.
+    if (run.last && !deps_.ledger->HasReceipt(*run.last) && OutboxIsWhole(run)) {
       status_->Begin("uploading", run.run, run.last->round);
       MANAKO_RETURN_IF_ERROR(SubmitOutbox(run));
     }

@@ -4,12 +4,14 @@
 #define MANAKO_SITE_AGENT_IMPL_H_
 
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "site/agent.h"
 #include "site/answers.h"
@@ -72,6 +74,7 @@ class SiteAgent::Impl {
 
   // agent_rounds.cc
   absl::Status HandleRound(const RoundTask& task);
+  bool OutboxIsWhole(const RunState& state) const;
   absl::Status TrainRound(const RoundTask& task, RunState state);
   absl::Status HandleTest(const TestTask& task);
   absl::Status HandleEnd(const EndTask& task);
@@ -80,8 +83,10 @@ class SiteAgent::Impl {
   absl::Status OpenSession(const std::string& run);
   absl::Status BringLearner(const RoundTask& task, const RunState& state);
   absl::StatusOr<GivenModel> GetModel(const std::string& run, const ArtifactId& artifact);
-  void KeepModel(const RoundTask& task, const RunState& state, bool is_best);
-  void RemoveModels(const std::string& run, const std::string& but);
+  void KeepModel(const RoundTask& task, bool is_best);
+  std::vector<std::pair<std::filesystem::path, int>> KeptModels(const std::string& run) const;
+  void RemoveOldModels(const RunState& state);
+  void RemoveModels(const std::string& run);
   // The answer to a round or test that cannot be: says it here in full, and to the server what may
   // leave.
   absl::Status Fail(const std::string& run, int round, const absl::Status& why);

@@ -51,6 +51,12 @@ absl::Status SiteAgent::Impl::Refuse(const std::string& run, int round, const st
 
 // ---- Rounds ----
 
+// Looked at when another agent left it; one that has just written it trusts its disk for as long.
+bool SiteAgent::Impl::OutboxIsWhole(const RunState& state) const {
+  const auto there = Sha256HexOfFile(deps_.store->Path(state.run, state.update));
+  return there.ok() && *there == state.last->artifact.sha256;
+}
+
 absl::Status SiteAgent::Impl::HandleRound(const RoundTask& task) {
   status_->Begin("preparing", task.run, task.round);
   auto state = deps_.store->Find(task.run);
@@ -66,8 +72,7 @@ absl::Status SiteAgent::Impl::HandleRound(const RoundTask& task) {
   }
   if (state->last && state->last->round == task.round &&
       state->last->model_sha256 == task.model.sha256) {
-    const auto there = Sha256HexOfFile(deps_.store->Path(task.run, state->update));
-    if (there.ok() && *there == state->last->artifact.sha256) return SubmitOutbox(*state);
+    if (OutboxIsWhole(*state)) return SubmitOutbox(*state);
     // A disk's fault: from the state before this round the same update is made again.
     Log(fmt::format(
         "run {} round {}: the finished update is damaged or gone, so it is trained again", task.run,
@@ -182,6 +187,7 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
   if (!written.ok()) return Fail(task.run, task.round, written.status());
   MANAKO_CRASH_POINT("site.update_written");
 
+  KeepModel(task, is_best);
   SiteStore::Trained trained;
   trained.submission = answers_.Trained(task, *update, written->artifact, written->l2);
   trained.learner = session_.learner->SaveState();
@@ -193,7 +199,7 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
   }
   session_.residual = std::move(residual);
   session_.learner_round = task.round;
-  KeepModel(task, state, is_best);
+  RemoveOldModels(state);
   return SubmitOutbox(std::move(state));
 }
 
@@ -267,38 +273,51 @@ absl::StatusOr<GivenModel> SiteAgent::Impl::GetModel(const std::string& run,
   }
 }
 
-// Keeps the model behind the round before, if the policy wants it, and removes what is not needed
-// any more. What cannot be kept is no reason to stop.
-void SiteAgent::Impl::KeepModel(const RoundTask& task, const RunState& state, bool is_best) {
+// Before the round is committed, so that no kill comes between. What cannot be kept is no reason to
+// stop.
+void SiteAgent::Impl::KeepModel(const RoundTask& task, bool is_best) {
   const std::string& keep = options_.config.policy.keep_models;
-  if (keep == "last" || keep == "all" || (keep == "best" && is_best)) {
-    const std::string folder = deps_.store->folder().models(task.run);
-    const std::string name = fmt::format("round-{}.model", task.round - 1);
-    if (absl::Status status = LinkOrCopy(deps_.store->Path(task.run, ModelName(task.model.sha256)),
-                                         folder + "/" + name);
-        !status.ok()) {
-      Log(MessageOf(status));
-    } else if (keep != "all") {
-      std::vector<fs::path> older;
-      std::error_code ignored;
-      for (const fs::directory_entry& entry : fs::directory_iterator(folder, ignored)) {
-        if (entry.path().extension() == ".model" && entry.path().filename() != name)
-          older.push_back(entry.path());
-      }
-      for (const fs::path& path : older) fs::remove(path, ignored);
-    }
-  }
-  RemoveModels(task.run, "");
+  if (keep == "none" || (keep == "best" && !is_best)) return;
+  const absl::Status status = LinkOrCopy(
+      deps_.store->Path(task.run, ModelName(task.model.sha256)),
+      fmt::format("{}/round-{}.model", deps_.store->folder().models(task.run), task.round - 1));
+  if (!status.ok()) Log(MessageOf(status));
 }
 
-void SiteAgent::Impl::RemoveModels(const std::string& run, const std::string& but) {
+std::vector<std::pair<fs::path, int>> SiteAgent::Impl::KeptModels(const std::string& run) const {
+  std::vector<std::pair<fs::path, int>> kept;
+  std::error_code ignored;
+  for (const fs::directory_entry& entry :
+       fs::directory_iterator(deps_.store->folder().models(run), ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("round-") && entry.path().extension() == ".model") {
+      kept.emplace_back(entry.path(), std::atoi(name.c_str() + 6));
+    }
+  }
+  return kept;
+}
+
+void SiteAgent::Impl::RemoveOldModels(const RunState& state) {
+  const std::string& keep = options_.config.policy.keep_models;
+  const auto kept = KeptModels(state.run);
+  int wanted = keep == "best" ? state.best_round : -1;
+  for (const auto& [path, round] : kept) {
+    if (keep == "last") wanted = std::max(wanted, round);
+  }
+  std::error_code ignored;
+  for (const auto& [path, round] : kept) {
+    if (keep != "all" && round != wanted) fs::remove(path, ignored);
+  }
+  RemoveModels(state.run);
+}
+
+void SiteAgent::Impl::RemoveModels(const std::string& run) {
   std::vector<fs::path> models;
   std::error_code ignored;
   for (const fs::directory_entry& entry :
        fs::directory_iterator(deps_.store->folder().run(run), ignored)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("model-") && (but.empty() || !name.starts_with(but)))
-      models.push_back(entry.path());
+    if (name.starts_with("model-")) models.push_back(entry.path());
   }
   for (const fs::path& path : models) fs::remove(path, ignored);
 }
@@ -359,7 +378,7 @@ absl::Status SiteAgent::Impl::HandleTest(const TestTask& task) {
   MANAKO_CRASH_POINT("site.test_done");
   MANAKO_RETURN_IF_ERROR(Answer(*std::move(evaluation)));
   MANAKO_CRASH_POINT("site.test_answered");
-  RemoveModels(task.run, "");
+  RemoveModels(task.run);
   return absl::OkStatus();
 }
 
@@ -431,14 +450,10 @@ absl::Status SiteAgent::Impl::KeepFinalModel(const EndTask& task, const RunState
   if (absl::Status status = OpenSession(task.run); !status.ok()) {
     Log(fmt::format("run {}: final.pt cannot be made: {}", task.run, MessageOf(status)));
   } else {
-    std::vector<std::pair<fs::path, int>> all = {{kept, task.round}};
+    RemoveOldModels(state);
+    std::vector<std::pair<fs::path, int>> all = KeptModels(task.run);
+    all.emplace_back(kept, task.round);
     std::error_code ignored;
-    for (const fs::directory_entry& entry : fs::directory_iterator(models, ignored)) {
-      const std::string name = entry.path().filename().string();
-      if (name.starts_with("round-") && entry.path().extension() == ".model") {
-        all.emplace_back(entry.path(), std::atoi(name.c_str() + 6));
-      }
-    }
     for (const auto& [path, round] : all) {
       fs::path exported = path;
       exported.replace_extension(".pt");
