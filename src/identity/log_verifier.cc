@@ -48,7 +48,8 @@ bool IsLogsOwnField(std::string_view name) {
 std::optional<Json> ParseLogBody(std::string_view body) {
   if (IsTooDeep(body)) return std::nullopt;
   Json json = Json::parse(body, nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || json.size() < 3) return std::nullopt;
+  // The signature comes behind the body; a second one in it would be a key twice.
+  if (!json.is_object() || json.size() < 3 || json.contains("sig")) return std::nullopt;
   const auto seq = json.begin();
   const auto time = std::next(seq);
   const auto prev = std::prev(json.end());

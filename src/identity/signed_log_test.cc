@@ -341,6 +341,7 @@ TEST_F(SignedLogTest, OnlyOneSpellingIsALine) {
   };
   for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
            {"\"round\":1", "\"round\":1,\"round\":2"},
+           {"\"round\":1", "\"sig\":\"x\""},
            {"\"round\":1", "\"round\": 1"},
            {"\"round\":1", "\"round\":1e0"},
            {"\"seq\":1", "\"seq\":1.0"},
