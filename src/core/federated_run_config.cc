@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/random.h"
 #include "base/status_macros.h"
 #include "core/config_toml.h"
 
@@ -60,6 +61,15 @@ void ResolveRun(FederatedRunConfig& config, int usual_image_size, int64_t train_
   if (training.train.learning_rate == 0) training.train.learning_rate = UsualLearningRate(training.train, training.model);
   ResolveRounds(training, train_images);
 }
+
+namespace {
+
+uint64_t CellSeed(uint64_t run_seed) { return DeriveSeed(DeriveSeed(run_seed, "repeat", 1), "fold", 1); }
+
+}  // namespace
+
+uint64_t TrainingSeed(uint64_t run_seed) { return DeriveSeed(CellSeed(run_seed), "federated"); }
+uint64_t InitialSeed(uint64_t run_seed) { return DeriveSeed(CellSeed(run_seed), "initial"); }
 
 bool IsTested(const FederatedRunConfig& config, int round, int64_t train_images) {
   const TrainConfig& train = config.training.train;

@@ -49,6 +49,11 @@ struct FederatedRunConfig {
 // Fills in what is left open: image size, learning rate and (with the sites' training images) rounds and their length.
 void ResolveRun(FederatedRunConfig& config, int usual_image_size, int64_t train_images);
 
+// The seeds of a run's training and of its first model: those of a study's first cell with the same seed, so that the two can
+// be compared bit by bit.
+uint64_t TrainingSeed(uint64_t run_seed);
+uint64_t InitialSeed(uint64_t run_seed);
+
 // Whether the model behind `round` is tested at the sites. The last one always is.
 bool IsTested(const FederatedRunConfig& config, int round, int64_t train_images);
 

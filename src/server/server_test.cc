@@ -1,0 +1,459 @@
+#include "server/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+
+#include "base/status_macros.h"
+#include "core/codec/array_file_writer.h"
+
+namespace manako {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+using testing::UnorderedElementsAre;
+
+std::shared_ptr<const ModelSpec> Spec() {
+  static const auto spec = std::make_shared<const ModelSpec>(*ModelSpec::Create(
+      {{"w", {100, 1000}, TensorKind::kParameter}, {"mean", {3}, TensorKind::kBuffer}}));
+  return spec;
+}
+
+// A server with its folder, and sites that do as they are told without any learning: a site adds its number to every parameter.
+class ServerTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = fmt::format("{}/server_test.{}", testing::TempDir(), ::getpid());
+    fs::remove_all(folder_);
+    fs::create_directories(folder_);
+    store_ = *FederationStore::Open(folder_ + "/federation.db");
+    for (const char* site : {"east", "north", "west"}) {
+      ASSERT_TRUE(store_->AddInvitation(site, site, 0, 1'000'000'000).ok());
+      SiteRecord record;
+      record.name = site;
+      ASSERT_TRUE(store_->Enrol(record, site, 1).ok());
+    }
+    config_.run.classes = {"detached", "normal"};
+    config_.training.federation.rounds = 3;
+    config_.training.train.local_epochs = 1;
+    config_.training.train.learning_rate = 0.1;
+    config_.training.data.image_size = 64;
+  }
+
+  void CreateRun(const std::string& id = "run") {
+    ASSERT_TRUE(config_.Validate().ok()) << config_.Validate();
+    const RunFolder run(folder_ + "/runs/" + id);
+    ASSERT_TRUE(run.Create(ParameterSet::Zero(Spec()), *ParseArrayEncoding(config_.run.encoding), 1).ok());
+    RunRecord record;
+    record.id = id;
+    record.config = config_.ToToml();
+    record.wanted = record.state = "created";
+    ASSERT_TRUE(store_->AddRun(record).ok());
+    ASSERT_TRUE(store_->Want(id, "running", 1).ok());
+  }
+
+  void Start() {
+    Server::Deps deps;
+    deps.store = store_.get();
+    deps.now_ms = [this] { return now_ms_.load(); };
+    deps.log = [this](std::string_view line) { log_ += std::string(line) + "\n"; };
+    auto server = Server::Open({folder_, 2}, deps);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    server_->set_on_change([this] { changes_.fetch_add(1); changes_.notify_all(); });
+  }
+  void Restart() {
+    server_.reset();
+    Start();
+  }
+
+  // The next task of a kind; waits for the server's worker.
+  template <typename T>
+  std::optional<T> Next(const std::string& site) {
+    for (int i = 0; i < 2000; ++i) {
+      const auto task = server_->NextTask(site);
+      if (task && std::holds_alternative<T>(*task)) return std::get<T>(*task);
+      if (task) return std::nullopt;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return std::nullopt;
+  }
+  bool Idle(const std::string& site) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    return !server_->NextTask(site).has_value();
+  }
+
+  void Ready(const std::string& site, int64_t images = 10) {
+    const auto offer = Next<OfferTask>(site);
+    ASSERT_TRUE(offer.has_value()) << site;
+    OfferAnswer answer;
+    answer.run = offer->run;
+    answer.counts = {{images, images}, {2, 2}, {2, 2}};
+    ASSERT_TRUE(server_->Answer(site, answer).ok());
+  }
+
+  EvaluationResult Result(double auc) {
+    EvaluationResult result;
+    result.images = 4;
+    result.loss = 1 - auc;
+    result.metrics["auc"] = auc;
+    return result;
+  }
+
+  // Trains: the model plus `add`, as a file; and what goes with it.
+  Submission Train(const RoundTask& task, const std::string& site, float add, ArrayEncoding encoding = ArrayEncoding::kFloat32) {
+    const auto path = server_->ArtifactPath(site, task.run, task.model);
+    EXPECT_TRUE(path.ok()) << path.status();
+    ParameterSet model = *ReadModelFile(*path, Spec(), 1);
+    const ParameterSet base = model.Clone();
+    for (const TensorSpec& tensor : Spec()->tensors()) {
+      for (float& value : model.Tensor(tensor)) value += add;
+    }
+    ArrayFileHeader header;
+    header.spec_hash = Spec()->hash();
+    header.base_digest = task.model.sha256;
+    header.sections = {{"model", static_cast<uint64_t>(Spec()->size()), encoding, IsLossy(encoding)}};
+    const std::vector<ArrayPiece> pieces = {{.values = model.values.values(), .base = base.values.values()}};
+    const auto summary = WriteArrayFile(UpdateFile(site), header, pieces);
+    EXPECT_TRUE(summary.ok()) << summary.status();
+    Submission submission;
+    submission.run = task.run;
+    submission.round = task.round;
+    submission.model_sha256 = task.model.sha256;
+    submission.artifact = {summary->sha256, static_cast<int64_t>(summary->bytes)};
+    submission.images = 20;
+    submission.visits = 20;
+    return submission;
+  }
+  std::string UpdateFile(const std::string& site) const { return folder_ + "/" + site + ".update"; }
+
+  absl::StatusOr<Receipt> Send(const std::string& site, const Submission& submission) {
+    MANAKO_ASSIGN_OR_RETURN(const auto state, server_->BeginUpload(site, submission));
+    if (state.receipt) return *state.receipt;
+    std::ifstream file(UpdateFile(site), std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    for (size_t at = static_cast<size_t>(state.offset); at < bytes.size(); at += 100'000) {
+      MANAKO_RETURN_IF_ERROR(server_->AppendUpload(site, submission, static_cast<int64_t>(at), std::string_view(bytes).substr(at, 100'000)));
+    }
+    for (int i = 0; i < 1000; ++i) {
+      auto receipt = server_->Submit(site, submission);
+      if (receipt.status().code() != absl::StatusCode::kUnavailable) return receipt;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    return absl::DeadlineExceededError("");
+  }
+
+  // A site's part of a round: tests the model if asked, trains, sends.
+  void DoRound(const std::string& site, int round, float add, double auc = 0.5, ArrayEncoding encoding = ArrayEncoding::kFloat32) {
+    const auto task = Next<RoundTask>(site);
+    ASSERT_TRUE(task.has_value()) << site << " " << round << "\n" << log_;
+    ASSERT_EQ(task->round, round);
+    if (task->evaluate) ASSERT_TRUE(server_->Answer(site, Evaluation{task->run, round - 1, "", Result(auc), Result(auc)}).ok());
+    const auto receipt = Send(site, Train(*task, site, add, encoding));
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+    ASSERT_EQ(receipt->state, Receipt::State::kKept) << receipt->why;
+  }
+  void DoTest(const std::string& site, int round, double auc) {
+    const auto task = Next<TestTask>(site);
+    ASSERT_TRUE(task.has_value());
+    ASSERT_EQ(task->round, round);
+    ASSERT_TRUE(server_->Answer(site, Evaluation{task->run, round, task->trained_by, Result(auc), Result(auc)}).ok());
+  }
+
+  float FirstParameter(int round) {
+    const auto model = ReadModelFile(RunFolder(folder_ + "/runs/run").ModelPath(round), Spec(), 1);
+    return model.ok() ? model->values.data()[0] : std::nanf("");
+  }
+
+  std::string folder_, log_;
+  FederatedRunConfig config_;
+  std::unique_ptr<FederationStore> store_;
+  std::atomic<int64_t> now_ms_ = 1000;
+  std::atomic<int> changes_ = 0;
+  std::unique_ptr<Server> server_;
+};
+
+const std::vector<std::pair<std::string, float>> kSites = {{"east", 1.0f}, {"north", 2.0f}, {"west", 6.0f}};
+
+TEST_F(ServerTest, ARunFromOfferToEnd) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  for (int round = 1; round <= 3; ++round) {
+    for (const auto& [site, add] : kSites) DoRound(site, round, add, round == 3 ? 0.9 : 0.6);
+  }
+  for (const auto& [site, add] : kSites) DoTest(site, 3, 0.7);
+  for (const auto& [site, add] : kSites) {
+    const auto end = Next<EndTask>(site);
+    ASSERT_TRUE(end.has_value());
+    EXPECT_EQ(end->state, "finished");
+    EXPECT_EQ(end->round, 2);  // tested in round 3 with the best AUC
+    EXPECT_TRUE(server_->ArtifactPath(site, "run", end->model).ok());
+    ASSERT_TRUE(server_->Answer(site, EndAnswer{"run", end->model.sha256}).ok());
+    EXPECT_TRUE(Idle(site));
+  }
+  EXPECT_EQ(FirstParameter(3), 9.0f);
+  EXPECT_EQ(FirstParameter(2), 6.0f);
+  EXPECT_FALSE(fs::exists(folder_ + "/runs/run/models/round-1.arr"));  // nobody can ask for it any more
+  EXPECT_TRUE(fs::is_empty(folder_ + "/runs/run/spool"));
+  EXPECT_TRUE(fs::is_empty(folder_ + "/runs/run/incoming"));
+  const auto run = *store_->Run("run");
+  EXPECT_EQ(run.state, "finished");
+  EXPECT_EQ(run.best_round, 2);
+  const auto asks = *store_->Asks("run");
+  EXPECT_EQ(asks.size(), 9u);
+  for (const auto& ask : asks) EXPECT_EQ(ask.ask.state, AskState::kAnswered);
+  const auto metrics = nlohmann::json::parse((*store_->Rounds("run"))[2].metrics);
+  EXPECT_NEAR(metrics["validation_auc"].get<double>(), 0.9, 1e-12);
+}
+
+// The clock of a crash: the server is thrown away and made anew between any two steps.
+TEST_F(ServerTest, GoesOnWhereItWas) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) {
+    Ready(site);
+    Restart();
+  }
+  for (int round = 1; round <= 3; ++round) {
+    for (const auto& [site, add] : kSites) {
+      DoRound(site, round, add);
+      Restart();
+    }
+  }
+  for (const auto& [site, add] : kSites) {
+    DoTest(site, 3, 0.7);
+    Restart();
+  }
+  for (const auto& [site, add] : kSites) EXPECT_TRUE(Next<EndTask>(site).has_value());
+  EXPECT_EQ(FirstParameter(3), 9.0f);
+}
+
+TEST_F(ServerTest, AnUploadGoesOnAtItsOffset) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  const auto task = Next<RoundTask>("east");
+  const Submission submission = Train(*task, "east", 1);
+  EXPECT_EQ(server_->BeginUpload("east", submission)->offset, 0);
+  ASSERT_TRUE(server_->AppendUpload("east", submission, 0, std::string(10, 'x')).ok());
+  EXPECT_EQ(server_->AppendUpload("east", submission, 0, "y").code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(server_->AppendUpload("east", submission, 10, std::string(static_cast<size_t>(submission.artifact.bytes), 'x')).code(),
+            absl::StatusCode::kInvalidArgument);
+  Restart();
+  EXPECT_EQ(server_->BeginUpload("east", submission)->offset, 10);
+  EXPECT_THAT(std::string(MessageOf(server_->Submit("east", submission).status())), HasSubstr("10 of"));
+  // Those bytes were nonsense: the update is refused, and the same upload begins anew.
+  const auto receipt = Send("east", submission);
+  EXPECT_EQ(receipt.status().code(), absl::StatusCode::kInvalidArgument);
+  ASSERT_TRUE(Send("east", submission).ok());
+  // The same again gives the same receipt, and counts once.
+  EXPECT_EQ(Send("east", submission)->sha256, submission.artifact.sha256);
+  Restart();
+  EXPECT_EQ(Send("east", submission)->state, Receipt::State::kKept);
+  EXPECT_TRUE(Idle("east"));
+}
+
+TEST_F(ServerTest, HostileUpdatesAreRefusedAndSpoilNothing) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  const auto task = Next<RoundTask>("east");
+  Submission nan = Train(*task, "east", std::nanf(""));
+  const auto receipt = Send("east", nan);
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_EQ(receipt->state, Receipt::State::kRefused);
+  EXPECT_THAT(receipt->why, HasSubstr("tensor w"));
+
+  const auto west_task = Next<RoundTask>("west");
+  Submission west = Train(*west_task, "west", 6);
+  Submission wrong = west;
+  wrong.round = 2;
+  EXPECT_THAT(std::string(MessageOf(Send("west", wrong).status())), HasSubstr("round 1 is the next"));
+  wrong = west;
+  wrong.images = 21;  // it took part with 20
+  EXPECT_THAT(std::string(MessageOf(Send("west", wrong).status())), HasSubstr("counts 21"));
+  wrong = west;
+  wrong.artifact.bytes = int64_t{1} << 50;
+  EXPECT_THAT(std::string(MessageOf(server_->BeginUpload("west", wrong).status())), HasSubstr("at most"));
+  wrong = west;
+  wrong.artifact.sha256 = "../../../etc/passwd";
+  EXPECT_THAT(std::string(MessageOf(server_->BeginUpload("west", wrong).status())), HasSubstr("no SHA-256"));
+  wrong = west;
+  wrong.artifact.sha256[0] = wrong.artifact.sha256[0] == 'a' ? 'b' : 'a';
+  EXPECT_EQ(Send("west", wrong)->state, Receipt::State::kRefused);
+  EXPECT_EQ(server_->BeginUpload("south", west).status().code(), absl::StatusCode::kFailedPrecondition);
+  wrong = west;
+  wrong.run = "other";
+  EXPECT_EQ(server_->BeginUpload("west", wrong).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(server_->ArtifactPath("west", "run", {std::string(64, 'a'), 1}).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(server_->ArtifactPath("south", "run", west_task->model).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_FALSE(server_->Answer("west", Evaluation{"run", 7, "", Result(1), Result(1)}).ok());
+  EXPECT_FALSE(server_->Answer("west", OfferAnswer{"run", OfferAnswer::State::kReady, {{1}, {1}, {1}}, ""}).ok() &&
+               server_->Answer("south", OfferAnswer{"run", OfferAnswer::State::kReady, {{1, 1}, {1, 1}, {1, 1}}, ""}).ok());
+}
+
+TEST_F(ServerTest, AQuorumEndsARoundAtItsDeadlineAndTheLateOneIsLate) {
+  config_.run.quorum = 2;
+  config_.run.deadline_minutes = 1;
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  const auto task = Next<RoundTask>("west");
+  ASSERT_TRUE(task.has_value());
+  const Submission late = Train(*task, "west", 6);
+  DoRound("east", 1, 1);
+  DoRound("north", 1, 2);
+  EXPECT_TRUE(Idle("east"));
+  now_ms_ += 61'000;
+  server_->Sync();
+  ASSERT_TRUE(Next<RoundTask>("east").has_value());
+  EXPECT_EQ(FirstParameter(1), 1.5f);
+  const auto receipt = Send("west", late);
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_EQ(receipt->state, Receipt::State::kLate);
+  for (const auto& ask : *store_->Asks("run")) {
+    if (ask.round == 1 && ask.site == "west") EXPECT_EQ(ask.ask.state, AskState::kLate);
+  }
+  DoRound("west", 2, 6);  // it takes part again
+}
+
+TEST_F(ServerTest, ASiteThatIsGoneStopsNothingThatHasItsQuorum) {
+  config_.run.quorum = 2;
+  config_.run.deadline_minutes = 60;
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  DoRound("east", 1, 1);
+  DoRound("north", 1, 2);
+  ASSERT_TRUE(store_->Revoke("west", "test", now_ms_).ok());
+  server_->Sync();
+  DoRound("east", 2, 1);
+  EXPECT_FALSE(server_->NextTask("west").has_value());
+}
+
+TEST_F(ServerTest, AFailedSiteMayComeBack) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  ASSERT_TRUE(Next<RoundTask>("west").has_value());
+  ASSERT_TRUE(server_->Answer("west", Failure{"run", 1, "out of memory", false}).ok());
+  EXPECT_TRUE(Idle("west"));
+  DoRound("east", 1, 1);
+  DoRound("north", 1, 2);
+  EXPECT_TRUE(Idle("east"));
+  server_->SiteConnected("west");
+  DoRound("west", 1, 6);
+  EXPECT_TRUE(Next<RoundTask>("east").has_value());
+  EXPECT_EQ(FirstParameter(1), 3.0f);
+}
+
+TEST_F(ServerTest, ADamagedSpoolIsAskedForAgainAndNothingWrongIsAveraged) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  DoRound("east", 1, 1);
+  DoRound("north", 1, 2);
+  server_.reset();
+  const std::string spooled = folder_ + "/runs/run/spool/1/east.arr";
+  {
+    std::fstream file(spooled, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(5000);
+    file.put('?');
+  }
+  Start();
+  DoRound("east", 1, 1);
+  DoRound("west", 1, 6);
+  ASSERT_TRUE(Next<RoundTask>("east").has_value());
+  EXPECT_EQ(FirstParameter(1), 3.0f);
+}
+
+TEST_F(ServerTest, ADamagedModelHaltsItsRunAndSaysWhatToDo) {
+  CreateRun();
+  CreateRun("other");
+  std::ofstream(folder_ + "/runs/run/models/round-0.arr", std::ios::app) << "?";
+  Start();
+  EXPECT_THAT(log_, HasSubstr("round-0.arr"));
+  EXPECT_THAT(log_, HasSubstr("restore it from a backup"));
+  EXPECT_EQ(Next<OfferTask>("east")->run, "other");  // the other run goes on
+}
+
+TEST_F(ServerTest, PauseResumeAndCancel) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  ASSERT_TRUE(Next<RoundTask>("east").has_value());
+  ASSERT_TRUE(store_->Want("run", "paused", 1).ok());
+  server_->Sync();
+  EXPECT_TRUE(Idle("east"));
+  Restart();
+  EXPECT_TRUE(Idle("east"));
+  ASSERT_TRUE(store_->Want("run", "running", 1).ok());
+  server_->Sync();
+  DoRound("east", 1, 1);
+  ASSERT_TRUE(store_->Want("run", "cancelled", 1).ok());
+  server_->Sync();
+  EXPECT_EQ(Next<EndTask>("north")->state, "cancelled");
+  EXPECT_EQ(server_->ReportStatus("north", {"training", "run", 1, 5, 10, 3.0}, "0.1.0", "127.0.0.1")->drop_run, "run");
+}
+
+TEST_F(ServerTest, AllRefusingEndsTheRunWithTheReason) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) {
+    ASSERT_TRUE(Next<OfferTask>(site).has_value());
+    ASSERT_TRUE(server_->Answer(site, OfferAnswer{"run", OfferAnswer::State::kRefused, {}, "too few images"}).ok());
+  }
+  for (int i = 0; i < 1000 && store_->Run("run")->state != "failed"; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_EQ(store_->Run("run")->state, "failed");
+  EXPECT_THAT(store_->Run("run")->why, HasSubstr("0 sites take part"));
+}
+
+TEST_F(ServerTest, CrossSiteTestsGoByPassingModels) {
+  config_.run.cross_site = true;
+  config_.training.federation.rounds = 1;
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  for (const auto& [site, add] : kSites) DoRound(site, 1, add);
+  for (const auto& [site, add] : kSites) {
+    std::vector<std::string> of;
+    for (int i = 0; i < 4; ++i) {
+      const auto task = Next<TestTask>(site);
+      ASSERT_TRUE(task.has_value());
+      of.push_back(task->trained_by);
+      const auto path = server_->ArtifactPath(site, "run", task->model);
+      ASSERT_TRUE(path.ok());
+      const float first = ReadModelFile(*path, Spec(), 1)->values.data()[0];
+      EXPECT_EQ(first, task->trained_by.empty() ? 3.0f : task->trained_by == "east" ? 1.0f : task->trained_by == "north" ? 2.0f : 6.0f);
+      ASSERT_TRUE(server_->Answer(site, Evaluation{"run", 1, task->trained_by, Result(0.5), Result(0.5)}).ok());
+    }
+    EXPECT_THAT(of, UnorderedElementsAre("", "east", "north", "west"));
+  }
+  EXPECT_TRUE(Next<EndTask>("east").has_value());
+  EXPECT_EQ(store_->Evaluations("run", 1)->size(), 12u);
+}
+
+// Lossy on the wire: sites start from the rounded model, the server keeps its own in full.
+TEST_F(ServerTest, ChangesAreAddedToTheServersOwnModel) {
+  config_.run.encoding = "bfloat16";
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  for (int round = 1; round <= 3; ++round) {
+    for (const auto& [site, add] : kSites) DoRound(site, round, add / 128, 0.5, ArrayEncoding::kBfloat16);
+  }
+  ASSERT_TRUE(Next<TestTask>("east").has_value());
+  EXPECT_NEAR(FirstParameter(3), 9.0 / 128, 1e-3);
+  EXPECT_TRUE(fs::exists(folder_ + "/runs/run/models/round-3.wire"));
+}
+
+}  // namespace
+}  // namespace manako
