@@ -5,7 +5,7 @@ import { oneFile } from "./build/one_file";
 const page = process.env["MANAKO_PAGE"] ?? "report";
 
 export default defineConfig({
-  plugins: [oneFile()],
+  plugins: [oneFile({ served: page !== "report" })],
   esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
   build: {
     target: "es2020",

@@ -40,4 +40,15 @@ describe("assemble", () => {
     expect(() => assemble({ html: html.replace(place, "<script>"), script: "", style: "" })).toThrow();
     expect(() => assemble({ html, script: `a='${place}'`, style: "" })).toThrow(/exactly once/);
   });
+
+  it("lets a served page ask its own program and have its own style, and nothing else", () => {
+    const bare = html.replace(/<script type="application\/json".*\n/, "");
+    expect(() => assemble({ html: bare, script: "1", style: "b{}" })).toThrow("exactly once");
+    const served = assemble({ html: bare, script: "1", style: "b{}", served: true });
+    const style = /<style>([^]*?)<\/style>/.exec(served)?.[1] ?? "";
+    expect(served).toContain(`style-src 'sha256-${createHash("sha256").update(style, "utf8").digest("base64")}'`);
+    expect(served).toContain("connect-src 'self'");
+    expect(served).not.toContain("unsafe");
+    expect(page).not.toContain("connect-src");
+  });
 });

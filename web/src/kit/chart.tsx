@@ -35,6 +35,8 @@ export function Chart({ label, draw, max = 900 }: ChartProps) {
     const element = holder.current;
     if (!element || width === 0) return;
     const drawn = Plot.plot({ style: { fontFamily: "inherit", fontSize: "13px" }, ...draw(width), width });
+    // The rules are page.css's: a served page's policy allows no style that came later.
+    drawn.querySelector("style")?.remove();
     drawn.setAttribute("role", "img");
     drawn.setAttribute("aria-label", label);
     element.replaceChildren(drawn);

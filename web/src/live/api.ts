@@ -1,0 +1,81 @@
+// The way to the program that served the page: JSON over the same origin, with the session's CSRF token where something
+// changes. The session itself is in a cookie that no script can read.
+export interface SessionInfo {
+  user: string;
+  csrf: string;
+}
+
+export class ApiError extends Error {
+  constructor(
+    readonly status: number, // 0: no answer
+    message: string,
+    readonly wait_seconds = 0,
+  ) {
+    super(message);
+  }
+}
+
+let csrf = "";
+let onSignedOut: () => void = () => {};
+
+export function whenSignedOut(then: () => void) {
+  onSignedOut = then;
+}
+
+export interface CallOptions {
+  body?: unknown; // makes it a POST
+  method?: "GET" | "POST" | "DELETE";
+  background?: boolean; // asked by the page and not by a person: does not keep the session alive
+}
+
+export async function call<Answer>(path: string, options: CallOptions = {}): Promise<Answer> {
+  const method = options.method ?? (options.body === undefined ? "GET" : "POST");
+  const headers: Record<string, string> = {};
+  if (method !== "GET") headers["X-Manako-Csrf"] = csrf;
+  if (options.body !== undefined) headers["Content-Type"] = "application/json";
+  if (options.background) headers["X-Manako-Background"] = "1";
+  let response: Response;
+  try {
+    response = await fetch(path, {
+      method,
+      headers,
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
+    });
+  } catch {
+    throw new ApiError(0, "");
+  }
+  const answer: unknown = await response.json().catch(() => null);
+  if (!response.ok) {
+    const told = (answer as { error?: unknown } | null)?.error;
+    if (response.status === 401 && path !== "/api/session") onSignedOut();
+    throw new ApiError(response.status, typeof told === "string" ? told : "", Number(response.headers.get("Retry-After")) || 0);
+  }
+  return answer as Answer;
+}
+
+function keep(session: SessionInfo): SessionInfo {
+  csrf = session.csrf;
+  return session;
+}
+
+// The session that the cookie stands for; null when there is none.
+export async function currentSession(): Promise<SessionInfo | null> {
+  try {
+    return keep(await call<SessionInfo>("/api/session"));
+  } catch (e) {
+    if (e instanceof ApiError && e.status === 401) return null;
+    throw e;
+  }
+}
+
+export async function signIn(user: string, password: string): Promise<SessionInfo> {
+  return keep(await call<SessionInfo>("/api/session", { body: { user, password } }));
+}
+
+export async function signOut(): Promise<void> {
+  await call("/api/session", { method: "DELETE" }).catch(() => {});
+  csrf = "";
+}
