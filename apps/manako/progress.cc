@@ -132,7 +132,8 @@ class Terminal : public StudyObserver {
   void OnDecoding(size_t done, size_t total) override {
     if (done != total && SecondsSince(last_) < 0.1) return;
     last_ = Clock::now();
-    fmt::print(stderr, "\r\033[KReading images {}/{}{}", done, total, done == total ? "\n" : "");
+    // The last one takes itself away: what was read is told by a line of its own, or the images are refused.
+    fmt::print(stderr, "\r\033[KReading images {}/{}{}", done, total, done == total ? "\r\033[K" : "");
     std::fflush(stderr);
   }
   void OnEvent(const json& event) override {

@@ -30,7 +30,7 @@ class StudyObserver {
   // Every line of the journal, as it is written.
   virtual void OnEvent(const nlohmann::json& event) {}
   virtual void OnRound(const RoundRecord& record) {}
-  // A sentence for the person who waits, such as what --init did.
+  // A sentence for the person who waits, such as what --init did. Not before a run that is refused.
   virtual void OnNote(const std::string& note) {}
 };
 

@@ -112,7 +112,7 @@ class Study {
     if (config_.train.learning_rate == 0) config_.train.learning_rate = UsualLearningRate(config_.train, config_.model);
     std::string why;
     config_.train.precision = ResolvePrecision(config_.train.precision, config_.train.device, &why);
-    if (!why.empty()) observer_->OnNote(fmt::format("Computing in {}: {}.", config_.train.precision, why));
+    if (!why.empty()) notes_.push_back(fmt::format("Computing in {}: {}.", config_.train.precision, why));
     MANAKO_RETURN_IF_ERROR(LoadData());
     MANAKO_RETURN_IF_ERROR(PlanCells());
     ResolveRounds(config_, static_cast<int64_t>(cells_.front().train_images));
@@ -121,7 +121,7 @@ class Study {
     MANAKO_ASSIGN_OR_RETURN(pool_, NetworkPool::Create(network));
     std::string note;
     MANAKO_RETURN_IF_ERROR(pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
-    if (!note.empty()) observer_->OnNote(note);
+    if (!note.empty()) notes_.push_back(note);
     return absl::OkStatus();
   }
 
@@ -138,6 +138,7 @@ class Study {
     MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Path("state/images.sha256"), digest));
     if (!options_.resume) MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Path("config.toml"), config_.ToToml()));
     MANAKO_ASSIGN_OR_RETURN(journal_, Journal::Open(Path("journal.jsonl"), observer_));
+    for (const std::string& note : notes_) observer_->OnNote(note);
     journal_->Write({{"event", options_.resume ? "run_resumed" : "run_started"},
                      {"version", options_.version},
                      {"config", config_.ToToml()},
@@ -279,6 +280,7 @@ class Study {
   std::unique_ptr<Journal> journal_;
   Dataset dataset_;
   std::vector<Cell> cells_;
+  std::vector<std::string> notes_;  // said once nothing can be refused any more
   std::shared_ptr<NetworkPool> pool_;
   Scheduler scheduler_;
   std::vector<std::unique_ptr<ModelRun>> runs_;
