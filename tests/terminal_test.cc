@@ -91,6 +91,20 @@ TEST(TerminalTest, PlainLinesOnAPipe) {
   EXPECT_TRUE(fs::exists(folder / "run/report.html"));
 }
 
+// "manifest.csv" would tell a reader nothing about which data it was.
+TEST(TerminalTest, AManifestNamedFromInsideItsFolder) {
+  TemporaryFolder folder;
+  std::vector<std::string> arguments = ShortStudy(folder / "run");
+  arguments[1] = "manifest.csv";
+  arguments.insert(arguments.end(), {"--arms", "pooled"});
+  const ProcessResult run = RunProcess({.arguments = arguments, .folder = PhantomFolder()});
+  ASSERT_EQ(run.exit_code, 0) << run.err;
+  const json metrics = ReadJson(folder / "run/metrics.json");
+  EXPECT_EQ(metrics["data"]["source"], "manifest.csv");
+  EXPECT_EQ(metrics["data"]["name"], fs::path(PhantomFolder()).filename().string());
+  EXPECT_EQ(metrics["title"], metrics["data"]["name"]);
+}
+
 TEST(TerminalTest, LiveLinesOnATerminal) {
   TemporaryFolder folder;
   const ProcessResult run = RunProcess({.arguments = ShortStudy(folder / "run"), .terminal = true});

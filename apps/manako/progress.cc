@@ -109,7 +109,7 @@ class Plain : public StudyObserver {
     if (kind == "data_loaded") fmt::print(stderr, "Images: {}.\n", DataSentence(event));
     if (kind == "warning") fmt::print(stderr, "Note: {}\n", event.value("en", ""));
     if (kind == "model_stopped") {
-      fmt::print(stderr, "{} stopped in round {}: {}\n", ModelName(event), event.value("round", 0), event.value("why", ""));
+      fmt::print(stderr, "{} stopped in round {}: {}\n", ModelName(event), event.value("round", 0), event.value("en", ""));
     }
   }
   void OnRound(const RoundRecord& r) override {
@@ -142,7 +142,7 @@ class Terminal : public StudyObserver {
     if (kind == "data_loaded") Above(fmt::format("Images: {}.", DataSentence(event)));
     if (kind == "warning") Above("Note: " + event.value("en", ""));
     if (kind == "model_stopped") {
-      Above(fmt::format("{} stopped in round {}: {}", ModelName(event), event.value("round", 0), event.value("why", "")));
+      Above(fmt::format("{} stopped in round {}: {}", ModelName(event), event.value("round", 0), event.value("en", "")));
     }
   }
   void OnRound(const RoundRecord& r) override {

@@ -42,6 +42,7 @@ class FakeRun {
 
   const std::string& folder() const { return folder_; }
   std::string& csv() { return csv_; }
+  nlohmann::json& data() { return data_; }  // of data_loaded, until Start()
   std::string& journal() { return journal_; }
   const std::vector<std::string>& classes() const { return classes_; }
 

@@ -81,6 +81,7 @@ Journal::Data ReadData(const Json& event) {
   const Json& data = Member(event, "data");
   Journal::Data read;
   read.source = String(data, "source");
+  read.name = String(data, "name");
   for (const Json& name : Member(data, "classes")) {
     read.classes.push_back(name.is_string() ? name.get<std::string>() : std::string());
   }
@@ -149,7 +150,7 @@ bool Take(const Json& event, Journal& journal) {
     const std::optional<int> round = Ordinal(event, "round", 0);
     if (!round) return false;
     if (name == "model_stopped") {
-      journal.stopped[*model] = {*round, String(event, "why")};
+      journal.stopped[*model] = {*round, {String(event, "en"), String(event, "ja")}};
     } else {
       journal.rounds[*model][*round] = {.train_loss = Number(event, "train_loss"),
                                         .validation_auc = Number(event, "validation_auc"),

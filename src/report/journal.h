@@ -33,7 +33,7 @@ struct Journal {
     int64_t threads = 0;
   };
   struct Data {
-    std::string source;
+    std::string source, name;
     std::vector<std::string> classes;
     std::optional<int> positive;
     bool synthetic = false;
@@ -72,7 +72,7 @@ struct Journal {
   };
   struct Stop {
     int round = 0;
-    std::string why;
+    Text why;
   };
 
   std::optional<Start> start;  // of run_started; a resumed run keeps its first one

@@ -95,6 +95,7 @@ Json DataJson(const Sources& s) {
                      {"test", site.test}});
   }
   return {{"source", data.source},
+          {"name", data.name},
           {"classes", s.classes},
           {"positive", s.task.binary() ? Json(s.task.positive) : Json()},
           {"images", data.images},
@@ -301,7 +302,7 @@ Json ArmJson(const Sources& s, const ArmData& arm, const ReportOptions& options)
                        {"fold", name.fold},
                        {"site", SiteOrNull(name)},
                        {"round", stop.round},
-                       {"why", stop.why}});
+                       {"why", {{"en", stop.why.en}, {"ja", stop.why.ja}}}});
   }
   double seconds = 0, images = 0;
   for (const auto& [name, rounds] : s.journal.rounds) {
@@ -546,10 +547,10 @@ absl::StatusOr<Json> BuildReport(const ReportOptions& options) {
   Json arms = Json::array();
   for (const ArmData& arm : s.arms) arms.push_back(ArmJson(s, arm, options));
   Json warnings = WarningsJson(s);
-  const std::string source = s.journal.data ? s.journal.data->source : "";
+  const Journal::Data data = s.journal.data.value_or(Journal::Data());
   return Json{{"format", 1},
               {"manako_version", start.version},
-              {"title", LastPart(source)},
+              {"title", data.name.empty() ? LastPart(data.source) : data.name},
               {"created", IsoTime(s.journal.last_time)},
               {"synthetic", s.journal.data && s.journal.data->synthetic},
               {"data", DataJson(s)},

@@ -361,11 +361,27 @@ TEST(Report, StoppedModelIsSaid) {
              {"arm", "alone"},
              {"site", "Kita"},
              {"round", 3},
-             {"why", "the loss became NaN"}});
+             {"en", "the loss became NaN"},
+             {"ja", "損失が数値でなくなった"}});
   run.Write();
   const Json report = Build(run);
   EXPECT_EQ(Arm(report, "alone")["stopped"][0]["site"], "Kita");
-  EXPECT_EQ(Arm(report, "alone")["stopped"][0]["why"], "the loss became NaN");
+  EXPECT_EQ(Arm(report, "alone")["stopped"][0]["why"]["en"], "the loss became NaN");
+  EXPECT_EQ(Arm(report, "alone")["stopped"][0]["why"]["ja"], "損失が数値でなくなった");
+}
+
+// What was typed may say nothing ("manifest.csv"); the run's own name for the data does.
+TEST(Report, TitleIsTheNameOfTheData) {
+  FakeRun run(kBinary, 1);
+  run.data()["source"] = "manifest.csv";
+  run.data()["name"] = "hygd";
+  run.Start(kToml);
+  AddCell(run, 1, 1, run.Images("t", 60, 1, kSites));
+  run.Write();
+  const Json report = Build(run);
+  EXPECT_EQ(report["title"], "hygd");
+  EXPECT_EQ(report["data"]["name"], "hygd");
+  EXPECT_EQ(report["data"]["source"], "manifest.csv");
 }
 
 TEST(Report, HostileNames) {

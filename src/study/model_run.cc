@@ -20,6 +20,17 @@ double SecondsSince(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+StopReason NoNumbers(int round) {
+  return {fmt::format("the model of round {} gives no numbers any more: use a smaller train.learning_rate", round),
+          fmt::format("ラウンド{}のモデルの出力が数値でなくなった（NaNまたは無限大）。train.learning_rateを小さくされたい。", round)};
+}
+
+// `message` is the learner's own.
+StopReason TrainingFailed(const std::string& site, int round, std::string_view message) {
+  return {fmt::format("{}: {}", site, message),
+          fmt::format("{}：ラウンド{}の訓練で損失またはパラメータが数値でなくなった（NaNまたは無限大）。train.learning_rateを小さくされたい。", site, round)};
+}
+
 json NumberOrNull(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 double NumberOrNan(const json& value) { return value.is_number() ? value.get<double>() : NAN; }
 
@@ -183,7 +194,10 @@ void ModelRun::TrainSite(size_t site) {
     }
     if (!status.ok()) {
       if (status.code() != absl::StatusCode::kOutOfRange && status_.ok()) status_ = Annotate(status, name);
-      if (training_error_.empty()) training_error_ = fmt::format("{}: {}", name, MessageOf(status));
+      if (!training_error_ || site < failed_site_) {
+        failed_site_ = site;
+        training_error_ = TrainingFailed(name, coordinator_->round(), MessageOf(status));
+      }
     }
     last = ++answered_ == options_.sites.size();
   }
@@ -193,7 +207,7 @@ void ModelRun::TrainSite(size_t site) {
 void ModelRun::CloseRound() {
   const int round = coordinator_->round();
   if (!status_.ok()) return Fail(status_);
-  if (!training_error_.empty()) return StopTraining(round, training_error_);
+  if (training_error_) return StopTraining(round, *training_error_);
   if (auto done = coordinator_->Tick(); !done.ok()) return Fail(done.status());
   RoundRecord record;
   record.key = options_.key;
@@ -203,7 +217,7 @@ void ModelRun::CloseRound() {
   record.train_loss = loss_sum_ / static_cast<double>(std::max<int64_t>(1, visits_));
   record.visits = visits_;
   if (absl::Status status = JudgeRound(record); status.code() == absl::StatusCode::kOutOfRange) {
-    return StopTraining(round, std::string(MessageOf(status)));
+    return StopTraining(round, NoNumbers(round));
   } else if (!status.ok()) {
     return Fail(status);
   }
@@ -232,7 +246,9 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
   MANAKO_ASSIGN_OR_RETURN(Predictions validation, learners_[0]->Evaluate(model, ExampleSet::kValidation));
   MANAKO_ASSIGN_OR_RETURN(Predictions test, learners_[0]->Evaluate(model, ExampleSet::kTest));
   if (!std::isfinite(validation.loss) || !std::isfinite(test.loss)) {
-    return absl::OutOfRangeError(fmt::format("the model of round {} gives no numbers any more: use a smaller train.learning_rate", record.round));
+    // Nothing to fall back on: the same initial model would stop every arm.
+    if (record.round == 0) return InvalidArgument("the initial model gives no numbers (NaN or infinite): give other parameters (model.init)");
+    return absl::OutOfRangeError(NoNumbers(record.round).en);
   }
   const double auc = RoundAuc(validation, options_.positive);
   if (!validation.images.empty()) {
@@ -262,15 +278,16 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
   return absl::OkStatus();
 }
 
-void ModelRun::StopTraining(int round, const std::string& why) {
+void ModelRun::StopTraining(int round, const StopReason& why) {
   deps_.journal->Write({{"event", "model_stopped"},
                         {"repeat", options_.key.repeat},
                         {"fold", options_.key.fold},
                         {"arm", options_.key.arm},
                         {"site", options_.key.site},
                         {"round", round},
-                        {"why", why}});
-  Finish(why);
+                        {"en", why.en},
+                        {"ja", why.ja}});
+  Finish(why.en);
 }
 
 void ModelRun::Finish(const std::string& stopped) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,11 @@ namespace manako {
 struct SiteData {
   std::string name;
   Examples train;
+};
+
+// Why a training was stopped, for readers of either language.
+struct StopReason {
+  std::string en, ja;
 };
 
 // What a study keeps of a finished model.
@@ -81,7 +87,7 @@ class ModelRun {
   absl::Status JudgeRound(RoundRecord record);
   absl::Status SaveState();
   // Ends a training that fell apart in `round`; what is kept is the best round before.
-  void StopTraining(int round, const std::string& why);
+  void StopTraining(int round, const StopReason& why);
   void Finish(const std::string& stopped);
   void Fail(const absl::Status& status);
 
@@ -93,7 +99,9 @@ class ModelRun {
 
   std::mutex mutex_;  // guards what the sites of a round write
   size_t answered_ = 0;
-  std::string training_error_;
+  // Of the first site, by order, whose training failed in this round.
+  size_t failed_site_ = 0;
+  std::optional<StopReason> training_error_;
   double loss_sum_ = 0;  // since the last tested round, like visits_ and round_began_
   int64_t visits_ = 0;
   std::chrono::steady_clock::time_point round_began_, last_save_;

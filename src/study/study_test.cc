@@ -10,6 +10,7 @@
 
 #include "base/files.h"
 #include "base/random.h"
+#include "learn/torch_learner.h"
 
 namespace manako {
 namespace {
@@ -43,6 +44,7 @@ void WriteBmp(const fs::path& path, int label, uint64_t index) {
 
 class StudyTest : public testing::Test, public StudyObserver {
  protected:
+  static void SetUpTestSuite() { PrepareLibtorch(1); }
   StudyTest() : folder_(fs::path(testing::TempDir()) / ("study_test_" + std::to_string(getpid()))) {
     fs::remove_all(folder_);
     for (int label = 0; label < 2; ++label) {
@@ -207,7 +209,10 @@ TEST_F(StudyTest, DivergingTrainingStopsItsArmAndNothingElse) {
   for (const json& event : events_) {
     if (event["event"] != "model_stopped") continue;
     ++stopped;
-    EXPECT_THAT(event["why"].get<std::string>(), HasSubstr("train.learning_rate"));
+    for (const char* language : {"en", "ja"}) {
+      EXPECT_THAT(event[language].get<std::string>(), HasSubstr("train.learning_rate"));
+    }
+    EXPECT_THAT(event["ja"].get<std::string>(), HasSubstr("ラウンド"));
     EXPECT_GE(event["round"].get<int>(), 1);
   }
   EXPECT_EQ(stopped, 5);

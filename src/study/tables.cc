@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <set>
 #include <utility>
 
@@ -32,6 +33,15 @@ std::string Field(const std::string& text) {
   return out + "\"";
 }
 
+// What people call the data: the given folder's name, or of the folder that holds the manifest; an .npz has its own.
+std::string SourceName(const std::string& source) {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::canonical(source, error);
+  if (error) path = std::filesystem::path(source).lexically_normal();
+  if (path.extension() == ".npz") return path.stem().string();
+  return (std::filesystem::is_directory(path, error) ? path : path.parent_path()).filename().string();
+}
+
 }  // namespace
 
 json DataLoadedEvent(const Dataset& dataset, double seconds) {
@@ -45,6 +55,7 @@ json DataLoadedEvent(const Dataset& dataset, double seconds) {
           {"seconds", seconds},
           {"data",
            {{"source", dataset.source},
+            {"name", SourceName(dataset.source)},
             {"classes", dataset.classes},
             {"positive", dataset.positive >= 0 ? json(dataset.positive) : json(nullptr)},
             {"synthetic", dataset.synthetic},

@@ -248,6 +248,7 @@ function build(shape: Shape, source: string, architecture: string): ReportData {
     synthetic: true,
     data: {
       source,
+      name: source.split("/").filter((part) => part !== "" && !part.endsWith(".csv")).pop() ?? "",
       classes: shape.classes,
       positive: shape.positive,
       images: 1000 * shape.classes.length,
@@ -421,14 +422,20 @@ export function unfinishedReport(): ReportData {
         })),
         by_site: federated.by_site.map((s) => ({ ...s, auc: none, accuracy: none })),
         mistakes: [],
-        stopped: [{ repeat: 1, fold: 1, site: null, round: 3, why: "training loss is NaN after 41 steps" }],
+        stopped: [{ repeat: 1, fold: 1, site: null, round: 3, why: { en: "training loss is NaN after 41 steps", ja: "41ステップで損失がNaNになった" } }],
       },
       {
         ...alone,
         by_round: alone.by_round.slice(0, 3),
         by_site: alone.by_site.map((s, i) => (i === 2 ? { ...s, auc: none, images: [66, 0] } : s)),
         stopped: [
-          { repeat: 1, fold: 1, site: kHospitals[2] ?? null, round: 1, why: "training images are of one class only" },
+          {
+            repeat: 1,
+            fold: 1,
+            site: kHospitals[2] ?? null,
+            round: 1,
+            why: { en: "training images are of one class only", ja: "訓練画像が1クラスのみである" },
+          },
         ],
       },
     ],

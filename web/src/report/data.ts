@@ -7,7 +7,7 @@
 export interface ReportData {
   format: 1;
   manako_version: string;
-  title: string; // the last part of data.source; the page makes its heading from data.source and the network
+  title: string; // data.name; the page makes its heading from data.source, data.name and the network
   created: string; // ISO 8601, UTC
   synthetic: boolean; // the images are phantoms: the report says so in its first line
   data: DataSummary;
@@ -29,6 +29,7 @@ export type Warning = Text;
 
 export interface DataSummary {
   source: string; // what was given on the command line
+  name: string; // the given folder's name, or of the folder that holds the manifest; an .npz has its own; "" if unknown
   classes: string[];
   positive: number | null; // index of the positive class of a binary task, else null
   images: number;
@@ -82,7 +83,7 @@ export interface Arm {
   by_round: RoundCurve[];
   by_site: { site: string; auc: Estimate; accuracy: Estimate; images: number[] }[];
   mistakes: Mistake[]; // the most confident first
-  stopped: { repeat: number; fold: number; site: string | null; round: number; why: string }[];
+  stopped: { repeat: number; fold: number; site: string | null; round: number; why: Text }[];
   train_seconds: number;
   images_per_second: number;
 }

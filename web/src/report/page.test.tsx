@@ -50,7 +50,7 @@ describe.each(Object.entries(samples))("%s", (_name, make) => {
     await show(make(), language);
     expect(root.querySelectorAll("section").length).toBe(15);
     expect(root.querySelector(".failed")).toBeNull();
-    const said = (root.textContent ?? "").replaceAll("training loss is NaN", "");
+    const said = (root.textContent ?? "").replaceAll(/training loss is NaN|損失がNaNになった/g, "");
     expect(/.{0,20}(undefined|NaN|\[object|Infinity).{0,20}/.exec(said)?.[0]).toBeUndefined();
     for (const shape of root.querySelectorAll(".chart svg *")) {
       for (const a of shape.attributes) expect(`${a.name}=${a.value}`).not.toMatch(/NaN|undefined|Infinity/);
@@ -104,6 +104,9 @@ describe("the report", () => {
     expect(root.querySelector("#measures")?.textContent).toContain("–: missing because training was stopped");
     expect(root.querySelector("#sites")?.textContent).toContain("only one class");
     expect(root.querySelector("#images")?.textContent).toContain("No patient column was given");
+    await show(unfinishedReport(), "ja");
+    expect(root.querySelector("#warnings")?.textContent).toContain("41ステップで損失がNaNになった");
+    expect(root.querySelector("#warnings")?.textContent).not.toContain("training loss is NaN");
   });
 
   it("shows pictures that are in it, and loads none", async () => {

@@ -23,6 +23,18 @@ describe("the data's name", () => {
   ])("of %s is %s", (source, name) => {
     expect(dataName(source)).toBe(name);
   });
+
+  it.each([
+    ["manifest.csv", "hygd", "hygd"],
+    [".", "hygd", "hygd"],
+    ["..", "hygd", "hygd"],
+    ["../manifest.csv", "hygd", "hygd"],
+    // What was typed says more.
+    ["runs/demo-images/manifest.csv", "demo-images", "demo-images"],
+    ["studies/glaucoma-2025.csv", "studies", "glaucoma-2025"],
+  ])("of %s in %s is %s", (source, folder, name) => {
+    expect(dataName(source, folder)).toBe(name);
+  });
 });
 
 describe("the title", () => {
@@ -52,7 +64,7 @@ describe("the title", () => {
     expect(of((d) => (d.protocol.rows = [])).en).not.toMatch(/,|undefined|null/);
     const nothing = of((d) => {
       d.protocol.rows = [];
-      d.data.source = d.title = "";
+      d.data.source = d.data.name = d.title = "";
     });
     expect(nothing.en).toBe("Federated against pooled training");
   });

@@ -11,17 +11,18 @@ const kGeneric = new Set(
 );
 const kExtension = /\.(csv|tsv|txt|npz)$/i;
 
-// "runs/demo-images/manifest.csv" -> "demo-images", "breastmnist.npz" -> "breastmnist".
-export function dataName(source: string): string {
+// "runs/demo-images/manifest.csv" -> "demo-images", "breastmnist.npz" -> "breastmnist". Where what was given on the command
+// line says nothing ("manifest.csv" from inside its folder), `name`, which comes from where it lies.
+export function dataName(source: string, name = ""): string {
   const parts = source.split("/").filter((p) => p !== "" && p !== ".");
   const last = parts.pop();
-  if (last === undefined || last === "..") return source;
+  if (last === undefined || last === "..") return name || source;
   const bare = last.replace(kExtension, "");
   if (bare === "") return last;
   if (!kGeneric.has(bare.toLowerCase())) return bare;
   const above = parts.slice(parts.lastIndexOf("..") + 1).reverse();
   // Where no folder says more, the nearest one is still better than "manifest"; without any, the name is all there is.
-  return above.find((p) => !kGeneric.has(p.toLowerCase())) ?? above[0] ?? last;
+  return above.find((p) => !kGeneric.has(p.toLowerCase())) ?? above[0] ?? (name || last);
 }
 
 // The network's name; of a TorchScript file, the file's.
@@ -42,7 +43,7 @@ export function comparisonName(data: ReportData): Text {
 // The parts of the title that come from the data, so that the page can isolate each (names may be written from right to
 // left).
 export function titleNames(data: ReportData): string[] {
-  return [dataName(data.data.source || data.title), networkName(data)].filter((n): n is string => !!n).map(visible);
+  return [dataName(data.data.source || data.title, data.data.name), networkName(data)].filter((n): n is string => !!n).map(visible);
 }
 
 // "Federated against pooled training: demo-images, cnn3".

@@ -187,7 +187,7 @@ export function Warnings({ data }: { data: ReportData }) {
           ]}
           rows={stopped.map((s) => ({
             head: <span class="keep">{t(armName(s.arm.name))}</span>,
-            cells: [s.site ? <SiteName of={s.site} /> : kNone, s.repeat, s.fold, s.round, <Name of={s.why} />],
+            cells: [s.site ? <SiteName of={s.site} /> : kNone, s.repeat, s.fold, s.round, <Name of={t(s.why)} />],
           }))}
         />
       )}
