@@ -16,6 +16,7 @@
 #include "apps/manako/write_report.h"
 #include "base/files.h"
 #include "base/status_macros.h"
+#include "learn/torch_learner.h"
 #include "study/study.h"
 
 namespace manako {
@@ -26,7 +27,7 @@ struct StudyFlags {
   std::string out;
   std::string resume;
   int threads = 0;
-  int threads_per_site = 1;
+  int threads_per_site = 1;  // changes the bits, unlike `threads`
   double checkpoint_seconds = 10;
   bool json = false;
 };
@@ -82,9 +83,9 @@ absl::Status Run(StudyFlags flags, const CLI::App& command) {
   }
   options.config = flags.config;
   options.threads = flags.threads;
-  options.threads_per_site = flags.threads_per_site;
   options.checkpoint_seconds = flags.checkpoint_seconds;
   options.version = kVersion;
+  PrepareLibtorch(flags.threads_per_site);
   StopOnSignal(options.out);
   const auto progress = MakeProgress(flags.json ? ProgressStyle::kJson : isatty(STDERR_FILENO) ? ProgressStyle::kTerminal : ProgressStyle::kPlain);
   MANAKO_RETURN_IF_ERROR(RunStudy(options, progress.get()));

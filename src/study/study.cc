@@ -105,7 +105,6 @@ class Study {
 
   absl::Status Prepare() {
     MANAKO_RETURN_IF_ERROR(config_.Validate());
-    PrepareLibtorch(options_.threads_per_site);
     MANAKO_RETURN_IF_ERROR(CheckDevice(config_.train.device));
     threads_ = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     if (config_.data.image_size == 0) config_.data.image_size = UsualImageSize(config_.model.architecture);
