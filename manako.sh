@@ -5,7 +5,8 @@
 #   ./manako.sh test       every test
 #   ./manako.sh ARGS...    manako ARGS...
 #
-# For developers: build; sanitize (tests under the address, undefined and thread sanitizers).
+# For developers: build; sanitize (tests under the address, undefined and thread sanitizers);
+# fuzz [SECONDS] (each fuzz target for so long, 60 by default); format [--check] (clang-format).
 set -euo pipefail
 cd_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${MANAKO_BUILD:-$cd_here/build}
@@ -130,13 +131,59 @@ sanitize() {
   ctest --test-dir "$build-thread" --output-on-failure
 }
 
+# Every libFuzzer target for so many seconds, from the files beside its code (fuzz_corpus/NAME, or fuzz_corpus) and what
+# earlier calls have found. Ends with the first finding, whose input lies in the build folder.
+fuzz() {
+  local seconds=${1:-60}
+  [[ $seconds =~ ^[1-9][0-9]*$ ]] || { say "manako.sh fuzz: SECONDS must be a whole number, but is $seconds"; exit 2; }
+  need clang libclang-rt-dev
+  local folder=$build-fuzz source name found seeds
+  local sources=()
+  mapfile -t sources < <(cd "$cd_here" && find src -name '*_fuzz.cc' | sort)
+  local targets=()
+  for source in "${sources[@]}"; do targets+=("$(basename "$source" .cc)"); done
+  CC=clang CXX=clang++ configure_and_build "$folder" "${targets[@]}" -- -DMANAKO_FUZZ=ON -DMANAKO_SANITIZE=address,undefined
+  for source in "${sources[@]}"; do
+    name=$(basename "$source" _fuzz.cc)
+    found=$folder/fuzz/$name
+    mkdir -p "$found"
+    seeds=$cd_here/$(dirname "$source")/fuzz_corpus
+    [ -d "$seeds/$name" ] && seeds=$seeds/$name
+    [ -d "$seeds" ] || seeds=
+    say "Fuzzing: $name, $seconds s"
+    if ! "$folder/$(dirname "$source")/${name}_fuzz" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 \
+      -artifact_prefix="$found." "$found" ${seeds:+"$seeds"} >"$found.log" 2>&1; then
+      tail -n 40 "$found.log" >&2
+      say "manako.sh: $name has a finding: the input is $found.*, the log $found.log"
+      exit 1
+    fi
+    grep -E 'Done [0-9]+ runs' "$found.log" >&2 || true
+  done
+}
+
+# clang-format on the C++ that git tracks; with --check it changes nothing and names what it would change.
+format() {
+  need clang-format
+  local mode=-i
+  case "${1:-}" in
+    '') ;;
+    --check) mode='--dry-run --Werror' ;;
+    *) say "manako.sh format: unknown: $1 (format, or format --check)"; exit 2 ;;
+  esac
+  cd "$cd_here"
+  # shellcheck disable=SC2086
+  git ls-files -z '*.cc' '*.h' | xargs -0 clang-format $mode
+}
+
 case "${1:-}" in
   demo) demo ;;
   test) run_tests ;;
   build) configure_and_build "$build" ;;
   sanitize) sanitize ;;
+  fuzz) fuzz "${2:-}" ;;
+  format) format "${2:-}" ;;
   '')
-    sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2 ;;
   *)
     configure_and_build "$build" manako
