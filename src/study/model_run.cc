@@ -68,6 +68,10 @@ void ModelRun::MakeLearners() {
 }
 
 void ModelRun::Start() {
+  Guard([this] { Begin(); });
+}
+
+void ModelRun::Begin() {
   if (Result().ok()) return;  // finished before an interruption
   auto strategy = MakeStrategy(options_.config.federation);
   if (!strategy.ok()) return Fail(strategy.status());
@@ -170,7 +174,7 @@ void ModelRun::OpenRound() {
   if (coordinator_->finished()) return Finish("");
   answered_ = 0;
   for (size_t i = 0; i < options_.sites.size(); ++i) {
-    deps_.scheduler->AddJob(chain_, [this, i] { TrainSite(i); });
+    deps_.scheduler->AddJob(chain_, [this, i] { Guard([this, i] { TrainSite(i); }); });
   }
 }
 
@@ -263,8 +267,7 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
   // The best round is chosen by validation AUC, then by validation loss; the test set has no say. Round 0 stands only
   // until the first trained model.
   const bool by_validation = options_.config.federation.select == "best" && !validation.images.empty();
-  const bool better = best_round_ <= 0 || !by_validation || !(auc <= best_auc_) ||
-                      (auc == best_auc_ && validation.loss < best_loss_);
+  const bool better = best_round_ <= 0 || !by_validation || IsBetter(auc, validation.loss, best_auc_, best_loss_);
   since_best_ = better ? 0 : since_best_ + 1;
   if (better) {
     best_auc_ = auc;
@@ -330,6 +333,17 @@ absl::StatusOr<ModelResult> ModelRun::Result() const {
 
 void ModelRun::Fail(const absl::Status& status) {
   if (status_.ok()) status_ = status;
+  // A full disk would stop the others too, after hours perhaps; what is saved is kept for --resume.
+  deps_.scheduler->Stop();
+}
+
+void ModelRun::Guard(const std::function<void()>& job) {
+  try {
+    job();
+  } catch (const std::bad_alloc&) {
+    std::lock_guard lock(mutex_);
+    Fail(ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size, or fewer --threads", options_.key.arm));
+  }
 }
 
 }  // namespace manako

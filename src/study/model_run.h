@@ -3,6 +3,7 @@
 #define MANAKO_STUDY_MODEL_RUN_H_
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -74,6 +75,9 @@ class ModelRun {
   absl::StatusOr<ModelResult> Result() const;
 
  private:
+  void Begin();
+  // Runs a part of the training; memory that runs out ends this training, not the process.
+  void Guard(const std::function<void()>& job);
   void MakeLearners();
   absl::Status Restore(const Checkpoint& checkpoint);
   absl::Status RestoreState(const Checkpoint& checkpoint);

@@ -15,9 +15,17 @@ int Scheduler::AddChain(Job first) {
 void Scheduler::AddJob(int chain, Job job) {
   {
     std::lock_guard lock(mutex_);
+    if (stopped_) return;
     waiting_.emplace(chain, std::move(job));
   }
   changed_.notify_one();
+}
+
+void Scheduler::Stop() {
+  std::lock_guard lock(mutex_);
+  stopped_ = true;
+  waiting_.clear();
+  next_chain_ = chains_.size();
 }
 
 void Scheduler::Run(int threads) {

@@ -20,6 +20,8 @@ class Scheduler {
   int AddChain(Job first);
   // From within a job of that chain, or before Run().
   void AddJob(int chain, Job job);
+  // From within a job: nothing that has not begun begins any more, in any chain.
+  void Stop();
   // Works until nothing is left. Job results are independent of `threads`; only their order in time is not.
   void Run(int threads);
 
@@ -32,6 +34,7 @@ class Scheduler {
   size_t next_chain_ = 0;
   std::multimap<int, Job> waiting_;  // by chain, in the order in which they were added
   int running_ = 0;
+  bool stopped_ = false;
 };
 
 }  // namespace manako

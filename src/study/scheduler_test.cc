@@ -22,6 +22,21 @@ TEST(SchedulerTest, EarliestChainFirstAndNewChainsOnlyWhenIdle) {
   EXPECT_EQ(order, (std::vector<std::string>{"start0", "00", "01", "start1", "10", "11"}));
 }
 
+TEST(SchedulerTest, AfterStopNothingBegins) {
+  Scheduler scheduler;
+  std::atomic<int> done{0};
+  for (int c = 0; c < 3; ++c) {
+    scheduler.AddChain([&, c] {
+      ++done;
+      scheduler.AddJob(c, [&] { ++done; });
+      scheduler.Stop();
+      scheduler.AddJob(c, [&] { ++done; });
+    });
+  }
+  scheduler.Run(1);
+  EXPECT_EQ(done, 1);
+}
+
 TEST(SchedulerTest, ManyThreadsDoEveryJobOnce) {
   Scheduler scheduler;
   std::atomic<int> done{0};

@@ -41,6 +41,15 @@ std::string MachineName() {
   return fmt::format("{}, {} cores", model, std::max(1u, std::thread::hardware_concurrency()));
 }
 
+// Whether `path` is `folder` or lies below it.
+bool LiesIn(const std::string& path, const std::string& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) return false;
+  const fs::path inner = fs::weakly_canonical(path, error), outer = fs::canonical(folder, error);
+  if (error) return false;
+  return std::mismatch(outer.begin(), outer.end(), inner.begin(), inner.end()).first == outer.end();
+}
+
 // One repeat and fold.
 struct Cell {
   int repeat, fold;
@@ -74,7 +83,9 @@ class Study {
   std::string Path(const char* name) const { return options_.out + "/" + name; }
 
   absl::Status OpenFolder() {
-    const bool exists = fs::exists(Path("journal.jsonl"));
+    std::error_code unreadable;
+    const bool exists = fs::exists(Path("journal.jsonl"), unreadable);
+    made_folder_ = !fs::exists(options_.out, unreadable);
     if (options_.resume && !exists) {
       return NotFound("{} holds no run to go on with: leave out --resume to start one", options_.out);
     }
@@ -96,15 +107,21 @@ class Study {
   // Takes back what OpenFolder() made, as far as it is empty. Decoded images stay: the next try needs them.
   void LeaveFolder() {
     lock_.reset();
-    if (fs::exists(Path("journal.jsonl"))) return;
     std::error_code ignored;
+    if (fs::exists(Path("journal.jsonl"), ignored)) return;
     fs::remove(Path(".lock"), ignored);
     fs::remove(Path("cache"), ignored);
-    fs::remove(options_.out, ignored);
+    if (made_folder_) fs::remove(options_.out, ignored);
   }
 
   absl::Status Prepare() {
     MANAKO_RETURN_IF_ERROR(config_.Validate());
+    for (const std::string& images : {config_.data.path, config_.data.test}) {
+      // The next study would take the run's folders for classes.
+      if (!options_.resume && LiesIn(options_.out, images)) {
+        return InvalidArgument("the run folder {} lies in the folder of the images, {}: give another --out", options_.out, images);
+      }
+    }
     MANAKO_RETURN_IF_ERROR(CheckDevice(config_.train.device));
     threads_ = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
     if (config_.data.image_size == 0) config_.data.image_size = UsualImageSize(config_.model.architecture);
@@ -274,7 +291,7 @@ class Study {
   Clock::time_point began_;
   double load_seconds_ = 0;
   int threads_ = 1;
-  bool finished_before_ = false;
+  bool finished_before_ = false, made_folder_ = false;
   std::unique_ptr<FolderLock> lock_;
   std::unique_ptr<Journal> journal_;
   Dataset dataset_;
