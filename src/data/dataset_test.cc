@@ -1,6 +1,7 @@
 #include "data/dataset.h"
 
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <cstring>
 #include <set>
@@ -142,6 +143,19 @@ TEST_F(DatasetTest, BadImagesAreListedUpToAShare) {
       Error(),
       HasSubstr("2 of 42 images cannot be read, more than data.max_bad = 0.04 allows (a/cut.jpg: "
                 "truncated JPEG; b/word.png: not an image"));
+}
+
+// Opening a pipe that nobody writes to would wait for ever.
+TEST_F(DatasetTest, PipesAndDanglingLinksAreBadImages) {
+  Fill("a", 0, 30);
+  Fill("b", 100, 30);
+  ASSERT_EQ(mkfifo(Path("in/a/pipe.png").c_str(), 0600), 0);
+  fs::create_symlink("nowhere", Path("in/b/link.png"));
+  const Dataset dataset = ReadOk();
+  ASSERT_EQ(dataset.bad.size(), 2u);
+  EXPECT_EQ(dataset.bad[0].file, "a/pipe.png");
+  EXPECT_THAT(dataset.bad[0].why, HasSubstr("not a regular file"));
+  EXPECT_EQ(dataset.bad[1].file, "b/link.png");
 }
 
 TEST_F(DatasetTest, OddFileNames) {

@@ -121,7 +121,8 @@ absl::Status AddClassFolders(const std::vector<std::string>& roots, const std::s
 absl::StatusOr<Found> DiscoverFolder(const std::string& folder) {
   MANAKO_ASSIGN_OR_RETURN(const std::vector<std::string> names, ListFolders(folder));
   Found found;
-  found.synthetic = fs::exists(folder + "/SYNTHETIC.txt");
+  std::error_code ignored;
+  found.synthetic = fs::exists(folder + "/SYNTHETIC.txt", ignored);
   bool train = false, other = false;
   for (const std::string& name : names) {
     const Split split = SplitFromName(name);

@@ -64,7 +64,8 @@ absl::StatusOr<Found> DiscoverManifest(const std::string& file, const DataConfig
   Found found;
   found.has_patients = columns.patient >= 0;
   const fs::path folder = fs::path(file).parent_path();
-  found.synthetic = fs::exists(folder / "SYNTHETIC.txt");
+  std::error_code ignored;
+  found.synthetic = fs::exists(folder / "SYNTHETIC.txt", ignored);
   std::map<std::string, size_t> seen;  // path -> row
   std::vector<std::string> missing;
   for (size_t r = 0; r < table.rows.size(); ++r) {

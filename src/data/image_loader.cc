@@ -78,7 +78,10 @@ class Filler {
 
   void DecodeFile(size_t slot) {
     if (failed_) return;
-    const absl::StatusOr<std::string> bytes = ReadFile(images_[slot].path, kMaxFileBytes);
+    // A pipe would keep its reader waiting for ever.
+    const auto stamp = StampOf(images_[slot].path);
+    const absl::StatusOr<std::string> bytes =
+        stamp.ok() ? ReadFile(images_[slot].path, kMaxFileBytes) : stamp.status();
     std::vector<uint8_t> rgb(PictureBytes());
     const absl::Status status =
         bytes.ok() ? DecodeImage(*bytes, options_.decode, rgb.data()) : bytes.status();

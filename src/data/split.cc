@@ -140,6 +140,12 @@ absl::StatusOr<Sides> Divide(const Dataset& dataset, const std::vector<Group>& g
   for (size_t c = 0; c < classes; ++c) {
     // A given test set may lack a class; it is not ours to refuse.
     if (train[c] > 0 && (test[c] > 0 || dataset.test_given)) continue;
+    if (train[c] == 0 && dataset.duplicates.moved > 0) {
+      return InvalidArgument(
+          "class \"{}\" is left with no image to train on: {} training images are the same as test "
+          "images and were left out: give other images for one of the two",
+          dataset.classes[c], dataset.duplicates.moved);
+    }
     return InvalidArgument(
         "class \"{}\" is left with {} images to train on and {} to test on: each needs one, give "
         "more images of it",
