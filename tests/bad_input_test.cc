@@ -122,6 +122,20 @@ TEST_F(BadInputTest, MoreThanMaxBad) {
   ExpectNothingHalfWritten();
 }
 
+TEST_F(BadInputTest, MaxBadInPercent) {
+  CopyPhantomClasses(folder_ / "images");
+  Spill(folder_ / "images/normal/normal_000001.jpg", "a text file");
+  ExpectRefused(Study(folder_ / "images", {"--max-bad", "1%"}), {"1 of 48", "0.01"});
+  const ProcessResult run = Study(folder_ / "images", {"--max-bad", "5%"});
+  EXPECT_EQ(run.exit_code, 0) << run.err;
+}
+
+TEST_F(BadInputTest, TestImagesThatAreTheTrainingImages) {
+  ExpectRefused(Study(PhantomFolder(), {"--test", PhantomFolder()}),
+                {"no image to train on", "48 training images are the same as test images"});
+  ExpectNothingHalfWritten();
+}
+
 TEST_F(BadInputTest, AFewBadImagesAreLeftOutAndCounted) {
   CopyPhantomClasses(folder_ / "images");
   const std::string good = Slurp(PhantomFolder() + "/normal/normal_000003.jpg");
@@ -237,6 +251,23 @@ TEST_F(BadInputTest, HugeImagesTakeLittleMemory) {
   // Each of two threads may hold one image of 400 MB, the most that is decoded.
   EXPECT_LE(run.max_rss_kb, usual.max_rss_kb + 2 * 400 * 1024) << usual.max_rss_kb;
   EXPECT_EQ(DataLoaded()["bad"]["count"], 3) << DataLoaded()["bad"];
+}
+
+// Its folders would be classes of the next study.
+TEST_F(BadInputTest, ARunFolderAmongTheImages) {
+  CopyPhantomClasses(folder_ / "images");
+  out_ = folder_ / "images/run";
+  ExpectRefused(Study(folder_ / "images"), {"images/run", "--out"});
+  EXPECT_FALSE(fs::exists(out_));
+  out_ = folder_ / "images";
+  ExpectRefused(Study(folder_ / "images"), {"images", "--out"});
+  EXPECT_FALSE(fs::exists(folder_ / "images/.lock"));
+}
+
+TEST_F(BadInputTest, AnEmptyFolderOfTheUserStaysAfterARefusal) {
+  fs::create_directories(out_);
+  ExpectRefused(Study(folder_ / "nowhere"), {"nowhere"});
+  EXPECT_TRUE(fs::is_empty(out_));
 }
 
 TEST_F(BadInputTest, PhantomsAreCalledSyntheticHoweverTheyAreRead) {

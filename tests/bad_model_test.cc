@@ -38,6 +38,17 @@ TEST_F(BadModelTest, UnknownCommand) {
   ExpectRefused(RunManako({"studdy"}), {"studdy", "`manako --help`"});
 }
 
+// A flag that --help leaves out has a name in a message all the same.
+TEST_F(BadModelTest, AValueThatIsNoNumber) {
+  ExpectRefused(Study({"--warmup-share", "much"}), {"--warmup-share", "much"});
+}
+
+TEST_F(BadModelTest, ThreadsOutOfRange) {
+  for (const char* threads : {"-5", "100000"}) {
+    ExpectRefused(Study({"--threads", threads}), {"--threads", "1024", threads});
+  }
+}
+
 TEST_F(BadModelTest, NoCommand) { ExpectRefused(RunManako({}), {"manako --help"}); }
 
 TEST_F(BadModelTest, NoImages) { ExpectRefused(RunManako({"study"}), {"images", "manako study"}); }

@@ -12,6 +12,7 @@
 
 #include "apps/manako/commands.h"
 #include "apps/manako/config_flags.h"
+#include "apps/manako/help_format.h"
 #include "apps/manako/progress.h"
 #include "apps/manako/write_report.h"
 #include "base/files.h"
@@ -81,6 +82,16 @@ absl::Status Run(StudyFlags flags, const CLI::App& command) {
     }
     if (flags.config.data.path.empty()) return InvalidArgument("which images? Give a folder, a manifest or an .npz: manako study images/");
   }
+  constexpr int kMostThreads = 1024;
+  if (flags.threads < 0 || flags.threads > kMostThreads) {
+    return InvalidArgument("--threads must be from 0 (all cores) to {}, but is {}", kMostThreads, flags.threads);
+  }
+  if (flags.threads_per_site < 1 || flags.threads_per_site > kMostThreads) {
+    return InvalidArgument("--threads-per-site must be from 1 to {}, but is {}", kMostThreads, flags.threads_per_site);
+  }
+  if (!(flags.checkpoint_seconds >= 0)) {
+    return InvalidArgument("--checkpoint-seconds must be 0 or more, but is {}", flags.checkpoint_seconds);
+  }
   options.config = flags.config;
   options.threads = flags.threads;
   options.checkpoint_seconds = flags.checkpoint_seconds;
@@ -111,8 +122,8 @@ void AddStudyCommand(CLI::App& app, int* exit_code) {
              "Settings from a TOML file; flags win over it")
       ->trigger_on_parse();
   command->add_option("--threads", flags->threads, "Sites that train at once (default: all cores)");
-  command->add_option("--threads-per-site", flags->threads_per_site, "Threads of one site's training")->group("");
-  command->add_option("--checkpoint-seconds", flags->checkpoint_seconds, "Save unfinished models at most so often")->group("");
+  command->add_option("--threads-per-site", flags->threads_per_site, "Threads of one site's training")->group(kNotInHelp);
+  command->add_option("--checkpoint-seconds", flags->checkpoint_seconds, "Save unfinished models at most so often")->group(kNotInHelp);
   command->add_flag("--json", flags->json, "Events as JSON lines on standard output");
   AddConfigFlags(*command, flags->config);
   command->footer(

@@ -4,10 +4,13 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 #include <set>
 #include <string>
 #include <type_traits>
+
+#include "apps/manako/help_format.h"
 
 namespace manako {
 namespace {
@@ -76,7 +79,16 @@ void AddConfigFlags(CLI::App& command, RunConfig& config) {
       }
       if (flag.starts_with("--")) option->capture_default_str();
     }
-    if (!Usual().contains(name)) option->group("");  // not in --help
+    if (!Usual().contains(name)) option->group(kNotInHelp);
+    // A share, which people write both ways: 0.05 and 5%.
+    if (name == "data.max_bad") {
+      option->transform([](const std::string& text) {
+        double percent = 0;
+        const char* end = text.data() + text.size();
+        const auto [at, error] = std::from_chars(text.data(), end, percent);
+        return error == std::errc() && at + 1 == end && *at == '%' ? fmt::format("{}", percent / 100) : text;
+      });
+    }
   });
 }
 

@@ -31,6 +31,10 @@ std::string Wrap(const std::string& text, size_t column, size_t indent) {
   return out;
 }
 
+std::string HelpFormat::make_group(std::string group, bool is_positional, std::vector<const CLI::Option*> options) const {
+  return group == kNotInHelp ? "" : CLI::Formatter::make_group(std::move(group), is_positional, std::move(options));
+}
+
 std::string HelpFormat::make_option(const CLI::Option* option, bool is_positional) const {
   std::string name;
   if (is_positional) {

@@ -16,7 +16,8 @@ namespace manako {
 int ReportError(const absl::Status& status) {
   std::string text(MessageOf(status));
   for (char& c : text) {
-    if (c == '\n' || c == '\r') c = ' ';
+    // One line, and nothing from a file's names that a terminal would take for a command.
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
   }
   fmt::print(stderr, "manako: {}\n", text);
   switch (status.code()) {
