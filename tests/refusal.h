@@ -13,9 +13,9 @@
 namespace manako {
 
 // The program ended by itself with `exit_code`, and its last line on standard error, the only one
-// that begins with "manako: ", names every one of `words`. What is refused as it was given (2) has no
-// line but that one; where it failed on the way (1) the progress of what went well may stand before
-// it, never a library's own complaint.
+// that begins with "manako: ", names every one of `words`. What is refused as it was given (2) has
+// no line but that one; where it failed on the way (1) the progress of what went well may stand
+// before it, never a library's own complaint.
 inline void ExpectRefused(const ProcessResult& result, const std::vector<std::string>& words,
                           int exit_code = 2) {
   EXPECT_FALSE(result.timed_out);

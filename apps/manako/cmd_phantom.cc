@@ -14,8 +14,10 @@ void AddPhantomCommand(CLI::App& app, int* exit_code) {
   auto options = std::make_shared<PhantomOptions>();
   CLI::App* command = app.add_subcommand("phantom", "Draw synthetic fundus photographs");
   command->add_option("--out", options->out, "Folder for the images")->required();
-  command->add_option("--per-class", options->per_class, "Images in each class")->capture_default_str();
-  command->add_option("--seed", options->seed, "Seed: the same one draws the same images")->capture_default_str();
+  command->add_option("--per-class", options->per_class, "Images in each class")
+      ->capture_default_str();
+  command->add_option("--seed", options->seed, "Seed: the same one draws the same images")
+      ->capture_default_str();
   command->add_option("--width", options->width, "Pixels")->capture_default_str();
   command->add_option("--height", options->height, "Pixels")->capture_default_str();
   options->threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
@@ -24,13 +26,15 @@ void AddPhantomCommand(CLI::App& app, int* exit_code) {
   command->callback([options, exit_code] {
     const bool terminal = isatty(STDERR_FILENO) != 0;
     const absl::Status status = WritePhantoms(*options, [&](int done, int total) {
-      if (terminal && (done % 10 == 0 || done == total)) fmt::print(stderr, "\rDrawing {}/{}{}", done, total, done == total ? "\n" : "");
+      if (terminal && (done % 10 == 0 || done == total))
+        fmt::print(stderr, "\rDrawing {}/{}{}", done, total, done == total ? "\n" : "");
     });
     if (!status.ok()) {
       *exit_code = ReportError(status);
       return;
     }
-    fmt::print("{}: {} synthetic images of each of two classes\n", options->out, options->per_class);
+    fmt::print("{}: {} synthetic images of each of two classes\n", options->out,
+               options->per_class);
   });
 }
 

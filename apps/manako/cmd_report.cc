@@ -12,7 +12,8 @@ void AddReportCommand(CLI::App& app, int* exit_code) {
   command->add_option("run", *folder, "The run folder")->required();
   command->footer("Example: manako report runs/rd");
   command->callback([folder, exit_code] {
-    if (const absl::Status status = WriteRunReport(*folder); !status.ok()) *exit_code = ReportError(status);
+    if (const absl::Status status = WriteRunReport(*folder); !status.ok())
+      *exit_code = ReportError(status);
   });
 }
 

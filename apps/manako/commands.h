@@ -13,8 +13,8 @@ inline constexpr char kVersion[] = MANAKO_VERSION;
 // Exit codes, for scripts: docs/commands.md.
 enum ExitCode {
   kDone = 0,
-  kFailed = 1,      // it began and could not be finished: a full disk, no memory
-  kBadInput = 2,    // a flag, a configuration, a file that cannot be used as given
+  kFailed = 1,    // it began and could not be finished: a full disk, no memory
+  kBadInput = 2,  // a flag, a configuration, a file that cannot be used as given
   kInterrupted = 130,
 };
 

@@ -18,13 +18,17 @@ namespace {
 // Where the flag isn't the key with dashes.
 const std::map<std::string, std::string>& Renamed() {
   static const std::map<std::string, std::string> names = {
-      {"data.path", "images"}, {"model.architecture", "--model"}, {"partition.scheme", "--partition"},
-      {"partition.proportions", "--proportions"}, {"split.fixed", "--fixed-split"}};
+      {"data.path", "images"},
+      {"model.architecture", "--model"},
+      {"partition.scheme", "--partition"},
+      {"partition.proportions", "--proportions"},
+      {"split.fixed", "--fixed-split"}};
   return names;
 }
 
 std::string FlagOf(const char* table, const char* key) {
-  if (const auto found = Renamed().find(std::string(table) + "." + key); found != Renamed().end()) return found->second;
+  if (const auto found = Renamed().find(std::string(table) + "." + key); found != Renamed().end())
+    return found->second;
   std::string flag = std::string("--") + key;
   std::replace(flag.begin(), flag.end(), '_', '-');
   return flag;
@@ -32,11 +36,13 @@ std::string FlagOf(const char* table, const char* key) {
 
 const std::set<std::string>& Usual() {
   static const std::set<std::string> keys = {
-      "data.path",       "data.test",        "data.group_column",  "data.site_column",      "data.image_size",
-      "partition.sites", "partition.scheme", "model.architecture", "model.init",            "train.learning_rate",
-      "train.batch",     "train.precision",  "train.augment",      "train.epochs",          "federation.rounds",
-      "study.repeats",   "study.folds",      "study.margin",       "study.seed",            "study.thumbnails",
-      "study.arms",      "train.optimiser",  "split.test_share",   "split.train_per_class", "split.test_per_class"};
+      "data.path",           "data.test",           "data.group_column", "data.site_column",
+      "data.image_size",     "partition.sites",     "partition.scheme",  "model.architecture",
+      "model.init",          "train.learning_rate", "train.batch",       "train.precision",
+      "train.augment",       "train.epochs",        "federation.rounds", "study.repeats",
+      "study.folds",         "study.margin",        "study.seed",        "study.thumbnails",
+      "study.arms",          "train.optimiser",     "split.test_share",  "split.train_per_class",
+      "split.test_per_class"};
   return keys;
 }
 
@@ -44,12 +50,14 @@ const std::set<std::string>& Usual() {
 std::string AllSettings() {
   RunConfig defaults;
   std::string text, last;
-  VisitFields(defaults, [&](const char* table, const char* key, const auto& field, const char* help) {
-    if (last != table) text += fmt::format("\n[{}]\n", last = table);
-    std::string value;
-    if constexpr (fmt::is_formattable<std::decay_t<decltype(field)>>::value) value = fmt::format("{}", field);
-    text += fmt::format("  {:<26} {:<10} {}\n", FlagOf(table, key), value, help);
-  });
+  VisitFields(defaults,
+              [&](const char* table, const char* key, const auto& field, const char* help) {
+                if (last != table) text += fmt::format("\n[{}]\n", last = table);
+                std::string value;
+                if constexpr (fmt::is_formattable<std::decay_t<decltype(field)>>::value)
+                  value = fmt::format("{}", field);
+                text += fmt::format("  {:<26} {:<10} {}\n", FlagOf(table, key), value, help);
+              });
   return text;
 }
 
@@ -59,9 +67,12 @@ void AddConfigFlags(CLI::App& command, RunConfig& config) {
   command.add_flag_callback(
       "--help-all",
       [] {
-        fmt::print("Every setting: its flag (switches: also --no-...), its default, its meaning. In a TOML file for --config the\n"
-                   "key is the flag with underscores, in the table given here; config.toml of any run is an example.\n{}",
-                   AllSettings());
+        fmt::print(
+            "Every setting: its flag (switches: also --no-...), its default, its meaning. In a "
+            "TOML file for --config the\n"
+            "key is the flag with underscores, in the table given here; config.toml of any run is "
+            "an example.\n{}",
+            AllSettings());
         throw CLI::Success();
       },
       "Every setting");
@@ -74,7 +85,8 @@ void AddConfigFlags(CLI::App& command, RunConfig& config) {
       option = command.add_flag(flag + ",!--no-" + flag.substr(2), field, help);
     } else {
       option = command.add_option(flag, field, help);
-      if constexpr (std::is_same_v<Field, std::vector<double>> || std::is_same_v<Field, std::vector<std::string>>) {
+      if constexpr (std::is_same_v<Field, std::vector<double>> ||
+                    std::is_same_v<Field, std::vector<std::string>>) {
         option->delimiter(',');
       }
       if (flag.starts_with("--")) option->capture_default_str();
@@ -86,7 +98,9 @@ void AddConfigFlags(CLI::App& command, RunConfig& config) {
         double percent = 0;
         const char* end = text.data() + text.size();
         const auto [at, error] = std::from_chars(text.data(), end, percent);
-        return error == std::errc() && at + 1 == end && *at == '%' ? fmt::format("{}", percent / 100) : text;
+        return error == std::errc() && at + 1 == end && *at == '%'
+                   ? fmt::format("{}", percent / 100)
+                   : text;
       });
     }
   });

@@ -8,7 +8,8 @@
 
 namespace manako {
 
-// Adds --key (and --no-key for switches) for every field; the usual ones stand in --help, the rest in --help-all.
+// Adds --key (and --no-key for switches) for every field; the usual ones stand in --help, the rest
+// in --help-all.
 void AddConfigFlags(CLI::App& command, RunConfig& config);
 
 }  // namespace manako

@@ -31,8 +31,11 @@ std::string Wrap(const std::string& text, size_t column, size_t indent) {
   return out;
 }
 
-std::string HelpFormat::make_group(std::string group, bool is_positional, std::vector<const CLI::Option*> options) const {
-  return group == kNotInHelp ? "" : CLI::Formatter::make_group(std::move(group), is_positional, std::move(options));
+std::string HelpFormat::make_group(std::string group, bool is_positional,
+                                   std::vector<const CLI::Option*> options) const {
+  return group == kNotInHelp
+             ? ""
+             : CLI::Formatter::make_group(std::move(group), is_positional, std::move(options));
 }
 
 std::string HelpFormat::make_option(const CLI::Option* option, bool is_positional) const {
@@ -43,10 +46,12 @@ std::string HelpFormat::make_option(const CLI::Option* option, bool is_positiona
     const auto& names = option->get_lnames();
     const bool opposite = names.size() == 2 && names[1] == "no-" + names[0];
     name = opposite ? "--[no-]" + names[0] : option->get_name(false, true);
-    if (const std::string value = option->get_default_str(); !opposite && !value.empty()) name += " " + value;
+    if (const std::string value = option->get_default_str(); !opposite && !value.empty())
+      name += " " + value;
   }
   std::string line = "  " + name;
-  line += line.size() + 2 > kDescription ? "\n" + std::string(kDescription, ' ') : std::string(kDescription - line.size(), ' ');
+  line += line.size() + 2 > kDescription ? "\n" + std::string(kDescription, ' ')
+                                         : std::string(kDescription - line.size(), ' ');
   return line + Wrap(option->get_description(), kDescription, kDescription) + "\n";
 }
 

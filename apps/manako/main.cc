@@ -26,15 +26,18 @@ int ReportError(const absl::Status& status) {
     case absl::StatusCode::kAlreadyExists:
     case absl::StatusCode::kFailedPrecondition:
     case absl::StatusCode::kPermissionDenied:
-    case absl::StatusCode::kDataLoss: return kBadInput;
-    default: return kFailed;
+    case absl::StatusCode::kDataLoss:
+      return kBadInput;
+    default:
+      return kFailed;
   }
 }
 
 namespace {
 
 int Main(int argc, char** argv) {
-  CLI::App app{"Train one diagnostic image model together while no image leaves a hospital.", "manako"};
+  CLI::App app{"Train one diagnostic image model together while no image leaves a hospital.",
+               "manako"};
   app.set_version_flag("--version", fmt::format("manako {}", kVersion));
   app.require_subcommand(1);
   auto format = std::make_shared<HelpFormat>();
@@ -51,7 +54,9 @@ int Main(int argc, char** argv) {
   AddStudyCommand(app, &exit_code);
   AddPhantomCommand(app, &exit_code);
   AddReportCommand(app, &exit_code);
-  const auto is_first = [&](const CLI::App* command) { return argc > 1 && command->get_name() == argv[1]; };
+  const auto is_first = [&](const CLI::App* command) {
+    return argc > 1 && command->get_name() == argv[1];
+  };
   if (argc > 1 && argv[1][0] != '-' && app.get_subcommands(is_first).empty()) {
     fmt::print(stderr, "manako: there is no command {}: `manako --help` lists them\n", argv[1]);
     return kBadInput;
@@ -63,7 +68,9 @@ int Main(int argc, char** argv) {
     const std::string command = argc > 1 && argv[1][0] != '-' ? std::string(" ") + argv[1] : "";
     const std::string unknown = fmt::format("{}", fmt::join(app.remaining(/*recurse=*/true), " "));
     fmt::print(stderr, "manako: {} (try `manako{} --help`)\n",
-               dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ? "unknown: " + unknown : error.what(), command);
+               dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr ? "unknown: " + unknown
+                                                                        : error.what(),
+               command);
     return kBadInput;
   }
   return exit_code;

@@ -20,7 +20,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using nlohmann::json;
 
-double SecondsSince(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double SecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 std::string Duration(double seconds) {
   const auto s = static_cast<int64_t>(seconds + 0.5);
@@ -28,7 +30,9 @@ std::string Duration(double seconds) {
   return fmt::format("{}:{:02}", s / 60, s % 60);
 }
 
-std::string Number(const std::optional<double>& value) { return value ? fmt::format("{:.3f}", *value) : "-"; }
+std::string Number(const std::optional<double>& value) {
+  return value ? fmt::format("{:.3f}", *value) : "-";
+}
 
 // How far the whole study is, in image visits.
 class Pace {
@@ -40,11 +44,13 @@ class Pace {
       if (config.ok()) config_ = *config;
     } else if (kind == "cell_started") {
       double images = 0;
-      for (const json& count : event.at("splits").at(0).at("per_class")) images += count.get<double>();
+      for (const json& count : event.at("splits").at(0).at("per_class"))
+        images += count.get<double>();
       for (const std::string& arm : config_.study.arms) {
         // Of each round; steps are of the whole batch in every arm.
-        const double visits = config_.train.local_steps > 0 ? 1.0 * config_.train.local_steps * config_.train.batch
-                                                            : images * config_.train.local_epochs;
+        const double visits = config_.train.local_steps > 0
+                                  ? 1.0 * config_.train.local_steps * config_.train.batch
+                                  : images * config_.train.local_epochs;
         total_[arm] += visits * config_.federation.rounds;
       }
     }
@@ -68,7 +74,9 @@ class Pace {
   }
   double share(const std::string& arm) const {
     const auto total = total_.find(arm), done = done_.find(arm);
-    return total == total_.end() || done == done_.end() || total->second == 0 ? 0 : std::min(1.0, done->second / total->second);
+    return total == total_.end() || done == done_.end() || total->second == 0
+               ? 0
+               : std::min(1.0, done->second / total->second);
   }
   const RunConfig& config() const { return config_; }
 
@@ -82,7 +90,8 @@ class Pace {
 
 std::string CellName(const ModelKey& key, const RunConfig& config) {
   std::string name;
-  if (config.study.repeats > 1) name += fmt::format(" repeat {}/{}", key.repeat, config.study.repeats);
+  if (config.study.repeats > 1)
+    name += fmt::format(" repeat {}/{}", key.repeat, config.study.repeats);
   if (config.study.folds > 1) name += fmt::format(" fold {}/{}", key.fold, config.study.folds);
   return name;
 }
@@ -94,10 +103,14 @@ std::string ModelName(const json& event) {
 
 std::string DataSentence(const json& event) {
   const json& data = event.at("data");
-  std::string text = fmt::format("{} images of {} classes", data.at("images").get<size_t>(), data.at("classes").size());
-  if (data.at("patients").is_number()) text += fmt::format(", {} patients", data.at("patients").get<size_t>());
-  if (const size_t bad = data.at("bad").at("count").get<size_t>(); bad > 0) text += fmt::format(", {} unreadable and left out", bad);
-  if (const int n = data.at("duplicates").at("images").get<int>(); n > 0) text += fmt::format(", {} in duplicates kept together", n);
+  std::string text = fmt::format("{} images of {} classes", data.at("images").get<size_t>(),
+                                 data.at("classes").size());
+  if (data.at("patients").is_number())
+    text += fmt::format(", {} patients", data.at("patients").get<size_t>());
+  if (const size_t bad = data.at("bad").at("count").get<size_t>(); bad > 0)
+    text += fmt::format(", {} unreadable and left out", bad);
+  if (const int n = data.at("duplicates").at("images").get<int>(); n > 0)
+    text += fmt::format(", {} in duplicates kept together", n);
   return text;
 }
 
@@ -109,15 +122,19 @@ class Plain : public StudyObserver {
     if (kind == "data_loaded") fmt::print(stderr, "Images: {}.\n", DataSentence(event));
     if (kind == "warning") fmt::print(stderr, "Note: {}\n", event.value("en", ""));
     if (kind == "model_stopped") {
-      fmt::print(stderr, "{} stopped in round {}: {}\n", ModelName(event), event.value("round", 0), event.value("en", ""));
+      fmt::print(stderr, "{} stopped in round {}: {}\n", ModelName(event), event.value("round", 0),
+                 event.value("en", ""));
     }
   }
   void OnRound(const RoundRecord& r) override {
     pace_.OnRound(r);
     if (r.round == 0) return;
-    fmt::print(stderr, "{}{}{} round {}/{}: loss {}, validation AUC {}, test AUC {}, {:.0f} images/s, {} left\n", r.key.arm,
-               r.key.site.empty() ? "" : " " + r.key.site, CellName(r.key, pace_.config()), r.round, r.rounds, Number(r.train_loss),
-               Number(r.validation_auc), Number(r.test_auc), static_cast<double>(r.visits) / std::max(1e-3, r.seconds), pace_.left());
+    fmt::print(
+        stderr,
+        "{}{}{} round {}/{}: loss {}, validation AUC {}, test AUC {}, {:.0f} images/s, {} left\n",
+        r.key.arm, r.key.site.empty() ? "" : " " + r.key.site, CellName(r.key, pace_.config()),
+        r.round, r.rounds, Number(r.train_loss), Number(r.validation_auc), Number(r.test_auc),
+        static_cast<double>(r.visits) / std::max(1e-3, r.seconds), pace_.left());
   }
   void OnNote(const std::string& note) override { fmt::print(stderr, "{}\n", note); }
 
@@ -132,8 +149,10 @@ class Terminal : public StudyObserver {
   void OnDecoding(size_t done, size_t total) override {
     if (done != total && SecondsSince(last_) < 0.1) return;
     last_ = Clock::now();
-    // The last one takes itself away: what was read is told by a line of its own, or the images are refused.
-    fmt::print(stderr, "\r\033[KReading images {}/{}{}", done, total, done == total ? "\r\033[K" : "");
+    // The last one takes itself away: what was read is told by a line of its own, or the images are
+    // refused.
+    fmt::print(stderr, "\r\033[KReading images {}/{}{}", done, total,
+               done == total ? "\r\033[K" : "");
     std::fflush(stderr);
   }
   void OnEvent(const json& event) override {
@@ -142,7 +161,8 @@ class Terminal : public StudyObserver {
     if (kind == "data_loaded") Above(fmt::format("Images: {}.", DataSentence(event)));
     if (kind == "warning") Above("Note: " + event.value("en", ""));
     if (kind == "model_stopped") {
-      Above(fmt::format("{} stopped in round {}: {}", ModelName(event), event.value("round", 0), event.value("en", "")));
+      Above(fmt::format("{} stopped in round {}: {}", ModelName(event), event.value("round", 0),
+                        event.value("en", "")));
     }
   }
   void OnRound(const RoundRecord& r) override {
@@ -172,14 +192,17 @@ class Terminal : public StudyObserver {
   void Draw() {
     Erase();
     winsize size{};
-    const size_t width = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+    const size_t width =
+        ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
     for (const std::string& arm : pace_.config().study.arms) {
       const auto found = lines_.find(arm);
       if (found == lines_.end()) continue;
       const RoundRecord& r = found->second.last;
-      std::string text = fmt::format("{:<9} {:>3.0f}%{}{} round {}/{}  loss {}  AUC {}  {:.0f} images/s", arm, 100 * pace_.share(arm),
-                                     CellName(r.key, pace_.config()), r.key.site.empty() ? "" : " " + r.key.site, r.round, r.rounds,
-                                     Number(r.train_loss), Number(r.validation_auc ? r.validation_auc : r.test_auc), found->second.speed);
+      std::string text = fmt::format(
+          "{:<9} {:>3.0f}%{}{} round {}/{}  loss {}  AUC {}  {:.0f} images/s", arm,
+          100 * pace_.share(arm), CellName(r.key, pace_.config()),
+          r.key.site.empty() ? "" : " " + r.key.site, r.round, r.rounds, Number(r.train_loss),
+          Number(r.validation_auc ? r.validation_auc : r.test_auc), found->second.speed);
       if (text.size() >= width) text.resize(width - 1);
       fmt::print(stderr, "{}\n", text);
       ++drawn_;
@@ -209,9 +232,12 @@ class Json : public StudyObserver {
 
 std::unique_ptr<StudyObserver> MakeProgress(ProgressStyle style) {
   switch (style) {
-    case ProgressStyle::kTerminal: return std::make_unique<Terminal>();
-    case ProgressStyle::kJson: return std::make_unique<Json>();
-    case ProgressStyle::kPlain: break;
+    case ProgressStyle::kTerminal:
+      return std::make_unique<Terminal>();
+    case ProgressStyle::kJson:
+      return std::make_unique<Json>();
+    case ProgressStyle::kPlain:
+      break;
   }
   return std::make_unique<Plain>();
 }

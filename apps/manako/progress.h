@@ -10,8 +10,8 @@ namespace manako {
 
 enum class ProgressStyle { kTerminal, kPlain, kJson };
 
-// kTerminal rewrites its lines on standard error; kPlain writes a line a round there; kJson writes the journal's events to
-// standard output, one a line.
+// kTerminal rewrites its lines on standard error; kPlain writes a line a round there; kJson writes
+// the journal's events to standard output, one a line.
 std::unique_ptr<StudyObserver> MakeProgress(ProgressStyle style);
 
 }  // namespace manako

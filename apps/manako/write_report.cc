@@ -21,7 +21,8 @@ using nlohmann::json;
 // The images of a run by name, read on first use from its cache.
 class Thumbnails {
  public:
-  Thumbnails(std::string folder, RunConfig config) : folder_(std::move(folder)), config_(std::move(config)) {}
+  Thumbnails(std::string folder, RunConfig config)
+      : folder_(std::move(folder)), config_(std::move(config)) {}
 
   absl::StatusOr<std::string> Jpeg(const std::string& file) {
     if (!read_) {
@@ -62,7 +63,10 @@ absl::Status WriteRunReport(const std::string& run_folder, bool quiet) {
   ReportOptions options;
   options.run_folder = run_folder;
   auto config = ReadRunConfig(run_folder);
-  if (!config.ok()) return config.status().code() == absl::StatusCode::kNotFound ? NotFound("{} holds no run", run_folder) : config.status();
+  if (!config.ok())
+    return config.status().code() == absl::StatusCode::kNotFound
+               ? NotFound("{} holds no run", run_folder)
+               : config.status();
   options.thumbnails = config->study.thumbnails;
   options.margin = config->study.margin;
   const auto thumbnails = std::make_shared<Thumbnails>(run_folder, *config);
@@ -77,9 +81,11 @@ absl::Status WriteRunReport(const std::string& run_folder, bool quiet) {
     fmt::print("{:<10} AUC {}\n", arm.at("name").get<std::string>(), Estimate(arm.at("auc")));
   }
   for (const json& comparison : metrics.at("comparisons")) {
-    fmt::print("{} - {}: {}", comparison.at("a").get<std::string>(), comparison.at("b").get<std::string>(), Estimate(comparison.at("difference")));
+    fmt::print("{} - {}: {}", comparison.at("a").get<std::string>(),
+               comparison.at("b").get<std::string>(), Estimate(comparison.at("difference")));
     if (const json& equivalence = comparison.at("equivalence"); equivalence.is_object()) {
-      fmt::print(", {} within {}", equivalence.at("verdict").get<std::string>(), equivalence.at("margin").get<double>());
+      fmt::print(", {} within {}", equivalence.at("verdict").get<std::string>(),
+                 equivalence.at("margin").get<double>());
     }
     fmt::print("\n");
   }

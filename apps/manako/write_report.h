@@ -8,8 +8,8 @@
 
 namespace manako {
 
-// Writes report.html and metrics.json and, unless `quiet`, says on standard output where they are and what the comparison
-// came to.
+// Writes report.html and metrics.json and, unless `quiet`, says on standard output where they are
+// and what the comparison came to.
 absl::Status WriteRunReport(const std::string& run_folder, bool quiet = false);
 
 }  // namespace manako

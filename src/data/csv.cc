@@ -47,7 +47,8 @@ int CsvTable::Find(std::string_view column) const {
 absl::StatusOr<CsvTable> ParseCsv(std::string_view bytes, std::string_view name) {
   MANAKO_RETURN_IF_ERROR(CheckEncoding(bytes, name));
   if (bytes.starts_with("\xef\xbb\xbf")) bytes.remove_prefix(3);
-  CsvReader reader(bytes, {.separator = FindSeparator(bytes), .lenient = true, .must_end_line = false});
+  CsvReader reader(bytes,
+                   {.separator = FindSeparator(bytes), .lenient = true, .must_end_line = false});
   CsvTable table;
   std::vector<std::string> row;
   while (true) {

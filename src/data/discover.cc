@@ -33,9 +33,8 @@ absl::StatusOr<Found> DiscoverOne(const std::string& path, const DataConfig& con
     return NotFound("{} does not exist ({})", ToDisplay(path), key);
   }
   absl::StatusOr<Found> found = S_ISDIR(info.st_mode) ? DiscoverFolder(path)
-                                : IsNpz(path)
-                                    ? DiscoverNpz(path)
-                                    : DiscoverManifest(path, config, is_test);
+                                : IsNpz(path)         ? DiscoverNpz(path)
+                                                      : DiscoverManifest(path, config, is_test);
   if (!found.ok()) return found;
   if (found->images.empty()) {
     return InvalidArgument("{} holds no images ({})", ToDisplay(path), key);
@@ -111,8 +110,9 @@ absl::StatusOr<Found> Discover(const DataConfig& config) {
                                       {"site_column", config.site_column},
                                       {"split_column", config.split_column}}) {
       if (!column.empty()) {
-        return InvalidArgument("data.{} is {}, but {} has no columns: give a CSV manifest with file, label and {}", key, column,
-                               ToDisplay(config.path), column);
+        return InvalidArgument(
+            "data.{} is {}, but {} has no columns: give a CSV manifest with file, label and {}",
+            key, column, ToDisplay(config.path), column);
       }
     }
   }

@@ -60,8 +60,8 @@ TEST(RoundFieldTest, OtherShapesAreNot) {
   EXPECT_FALSE(IsRound(rectangle));
   // A body: it reaches the edge below, is narrower above, and its sides are nearly straight.
   cv::Mat body = Black(300, 300);
-  const std::vector<cv::Point> outline = {{110, 0},  {190, 0},  {250, 60}, {270, 299},
-                                          {30, 299}, {50, 60}};
+  const std::vector<cv::Point> outline = {{110, 0},   {190, 0},  {250, 60},
+                                          {270, 299}, {30, 299}, {50, 60}};
   cv::fillPoly(body, std::vector<std::vector<cv::Point>>{outline}, {120, 120, 120});
   EXPECT_FALSE(IsRound(body));
   cv::Mat diamond = Black(300, 300);
@@ -170,8 +170,8 @@ TEST_F(RealPicturesTest, FundusPhotographsAreCroppedToTheirField) {
 TEST_F(RealPicturesTest, XRaysAreLeftAsTheyAre) {
   EXPECT_EQ(Say("cxr224", CountCropped(Folder("cxr224"))).cropped, 0);
   EXPECT_EQ(Say("cxr224 with a black frame", CountCropped(Folder("cxr224"), OnBlack)).cropped, 0);
-  for (const char* file :
-       {"medmnist_breast/breastmnist.npz", "medmnist_pneumonia/pneumoniamnist_balanced_aksufatih.npz"}) {
+  for (const char* file : {"medmnist_breast/breastmnist.npz",
+                           "medmnist_pneumonia/pneumoniamnist_balanced_aksufatih.npz"}) {
     EXPECT_EQ(Say(file, CountCroppedArrays(Folder(file))).cropped, 0);
   }
 }

@@ -10,9 +10,11 @@
 namespace manako {
 
 absl::StatusOr<std::string> ThumbnailJpeg(const ImageStore& store, size_t image, int side) {
-  if (image >= store.size()) return InvalidArgument("image {} of a store of {}", image, store.size());
+  if (image >= store.size())
+    return InvalidArgument("image {} of a store of {}", image, store.size());
   try {
-    const cv::Mat rgb(store.height(), store.width(), CV_8UC3, const_cast<uint8_t*>(store.Pixels(image)));
+    const cv::Mat rgb(store.height(), store.width(), CV_8UC3,
+                      const_cast<uint8_t*>(store.Pixels(image)));
     cv::Mat picture;
     cv::cvtColor(rgb, picture, cv::COLOR_RGB2BGR);
     if (const int larger = std::max(store.height(), store.width()); larger > side) {

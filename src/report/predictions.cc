@@ -6,8 +6,8 @@
 #include <numeric>
 #include <unordered_map>
 
-#include "base/status_macros.h"
 #include "base/csv.h"
+#include "base/status_macros.h"
 
 namespace manako {
 namespace {

@@ -466,10 +466,10 @@ Json WarningsJson(const Sources& s) {
   }
   for (const Journal::Text& w : s.journal.warnings) warnings.push_back(Text(w.en, w.ja));
   if (s.journal.unreadable > 0) {
-    warnings.push_back(Text(
-        fmt::format("{} lines of the journal could not be read and were left out.",
-                    s.journal.unreadable),
-        fmt::format("記録（journal）の{}行は読み取れず、除外した。", s.journal.unreadable)));
+    warnings.push_back(
+        Text(fmt::format("{} lines of the journal could not be read and were left out.",
+                         s.journal.unreadable),
+             fmt::format("記録（journal）の{}行は読み取れず、除外した。", s.journal.unreadable)));
   }
   if (s.predictions.torn) {
     warnings.push_back(Text("The last line of the predictions is incomplete and was left out.",

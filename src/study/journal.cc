@@ -17,7 +17,8 @@ json OrNull(const std::optional<double>& value) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path, StudyObserver* observer) {
+absl::StatusOr<std::unique_ptr<Journal>> Journal::Open(const std::string& path,
+                                                       StudyObserver* observer) {
   MANAKO_ASSIGN_OR_RETURN(auto log, LineLog::Open(path));
   return std::unique_ptr<Journal>(new Journal(std::move(log), observer));
 }

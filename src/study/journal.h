@@ -4,9 +4,8 @@
 
 #include <memory>
 #include <mutex>
-#include <string>
-
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "base/files.h"
@@ -14,17 +13,20 @@
 
 namespace manako {
 
-// Appends events; each is on disk when Write() returns. Thread-safe. The first error is kept and returned by status().
+// Appends events; each is on disk when Write() returns. Thread-safe. The first error is kept and
+// returned by status().
 class Journal {
  public:
-  static absl::StatusOr<std::unique_ptr<Journal>> Open(const std::string& path, StudyObserver* observer);
+  static absl::StatusOr<std::unique_ptr<Journal>> Open(const std::string& path,
+                                                       StudyObserver* observer);
   // `event` gets a "time".
   void Write(nlohmann::json event);
   void WriteRound(const RoundRecord& record);
   absl::Status status() const;
 
  private:
-  Journal(std::unique_ptr<LineLog> log, StudyObserver* observer) : log_(std::move(log)), observer_(observer) {}
+  Journal(std::unique_ptr<LineLog> log, StudyObserver* observer)
+      : log_(std::move(log)), observer_(observer) {}
   mutable std::mutex mutex_;
   std::unique_ptr<LineLog> log_;
   StudyObserver* observer_;

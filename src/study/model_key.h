@@ -6,8 +6,8 @@
 
 namespace manako {
 
-// One trained model: its cell (repeat and fold, from 1), its arm ("pooled", "federated", "alone"), and for the arm
-// "alone" its site.
+// One trained model: its cell (repeat and fold, from 1), its arm ("pooled", "federated", "alone"),
+// and for the arm "alone" its site.
 struct ModelKey {
   int repeat = 1, fold = 1;
   std::string arm, site;

@@ -21,14 +21,22 @@ double SecondsSince(Clock::time_point begin) {
 }
 
 StopReason NoNumbers(int round) {
-  return {fmt::format("the model of round {} gives no numbers any more: use a smaller train.learning_rate", round),
-          fmt::format("ラウンド{}のモデルの出力が数値でなくなった（NaNまたは無限大）。train.learning_rateを小さくされたい。", round)};
+  return {fmt::format(
+              "the model of round {} gives no numbers any more: use a smaller train.learning_rate",
+              round),
+          fmt::format("ラウンド{}のモデルの出力が数値でなくなった（NaNまたは無限大）。train."
+                      "learning_rateを小さくされたい。",
+                      round)};
 }
 
 // `message` is the learner's own.
 StopReason TrainingFailed(const std::string& site, int round, std::string_view message) {
-  return {fmt::format("{}: {}", site, message),
-          fmt::format("{}：ラウンド{}の訓練で損失またはパラメータが数値でなくなった（NaNまたは無限大）。train.learning_rateを小さくされたい。", site, round)};
+  return {
+      fmt::format("{}: {}", site, message),
+      fmt::format(
+          "{}：ラウンド{}の訓練で損失またはパラメータが数値でなくなった（NaNまたは無限大）。train."
+          "learning_rateを小さくされたい。",
+          site, round)};
 }
 
 json NumberOrNull(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
@@ -54,7 +62,8 @@ void ModelRun::MakeLearners() {
   }
   for (size_t i = 0; i < options_.sites.size(); ++i) {
     const SiteData& site = options_.sites[i];
-    const LocalShare share = ShareOf(options_.config, basis, static_cast<int64_t>(site.train.size()));
+    const LocalShare share =
+        ShareOf(options_.config, basis, static_cast<int64_t>(site.train.size()));
     TorchLearner::Options own = common;
     own.batches_per_epoch = share.batches_per_epoch;
     own.train.learning_rate = share.learning_rate;
@@ -62,8 +71,8 @@ void ModelRun::MakeLearners() {
     own.class_weights = share.class_weights;
     own.seed = DeriveSeed(options_.seed, "site", i);
     learners_.push_back(std::make_unique<TorchLearner>(
-        own, options_.classes, site.train, i == 0 ? options_.validation : Examples{}, i == 0 ? options_.test : Examples{},
-        deps_.pool));
+        own, options_.classes, site.train, i == 0 ? options_.validation : Examples{},
+        i == 0 ? options_.test : Examples{}, deps_.pool));
   }
 }
 
@@ -78,7 +87,8 @@ void ModelRun::Begin() {
   Coordinator::Options options;
   for (const SiteData& site : options_.sites) options.sites.push_back(site.name);
   options.rounds = options_.config.federation.rounds;
-  auto initial = deps_.pool->InitialParameters(options_.initial_seed, options_.config.model.init, nullptr);
+  auto initial =
+      deps_.pool->InitialParameters(options_.initial_seed, options_.config.model.init, nullptr);
   if (!initial.ok()) return Fail(initial.status());
   coordinator_ = std::make_unique<Coordinator>(options, *std::move(strategy), *std::move(initial));
   MakeLearners();
@@ -88,9 +98,12 @@ void ModelRun::Begin() {
     if (absl::Status status = Restore(*saved); !status.ok()) return Fail(status);
   } else {
     if (saved.status().code() == absl::StatusCode::kDataLoss) {
-      deps_.journal->Write({{"event", "warning"},
-                            {"en", fmt::format("A checkpoint was damaged; {} was trained again from its start.", options_.key.arm)},
-                            {"ja", fmt::format("チェックポイントが破損していたため、{}を最初から訓練し直した。", options_.key.arm)}});
+      deps_.journal->Write(
+          {{"event", "warning"},
+           {"en", fmt::format("A checkpoint was damaged; {} was trained again from its start.",
+                              options_.key.arm)},
+           {"ja", fmt::format("チェックポイントが破損していたため、{}を最初から訓練し直した。",
+                              options_.key.arm)}});
     }
     RoundRecord record;
     record.key = options_.key;
@@ -112,7 +125,8 @@ absl::Status ModelRun::Restore(const Checkpoint& checkpoint) {
 
 absl::Status ModelRun::RestoreState(const Checkpoint& checkpoint) {
   const json& values = checkpoint.values;
-  const auto take = [&](const std::string& name, std::shared_ptr<const ParameterSet>* out) -> absl::Status {
+  const auto take = [&](const std::string& name,
+                        std::shared_ptr<const ParameterSet>* out) -> absl::Status {
     const FlatArray* array = FindArray(checkpoint.arrays, name);
     if (array == nullptr) return DataLoss("{} lacks {}", options_.state_path, name);
     *out = std::make_shared<const ParameterSet>(ParameterSet{deps_.pool->spec(), array->Clone()});
@@ -124,7 +138,8 @@ absl::Status ModelRun::RestoreState(const Checkpoint& checkpoint) {
   const auto named = [&](const std::string& prefix) {
     std::vector<NamedArray> arrays;
     for (const NamedArray& array : checkpoint.arrays) {
-      if (array.name.starts_with(prefix)) arrays.push_back({array.name.substr(prefix.size()), array.values.Clone()});
+      if (array.name.starts_with(prefix))
+        arrays.push_back({array.name.substr(prefix.size()), array.values.Clone()});
     }
     return arrays;
   };
@@ -148,22 +163,28 @@ absl::Status ModelRun::RestoreState(const Checkpoint& checkpoint) {
 
 absl::Status ModelRun::SaveState() {
   Checkpoint checkpoint;
-  checkpoint.values = {{"completed", coordinator_->completed()}, {"best_auc", NumberOrNull(best_auc_)},
-                       {"best_loss", NumberOrNull(best_loss_)},  {"best_round", best_round_},
-                       {"since_best", since_best_},              {"seconds", seconds_},
+  checkpoint.values = {{"completed", coordinator_->completed()},
+                       {"best_auc", NumberOrNull(best_auc_)},
+                       {"best_loss", NumberOrNull(best_loss_)},
+                       {"best_round", best_round_},
+                       {"since_best", since_best_},
+                       {"seconds", seconds_},
                        {"steps", json::array()}};
   const GlobalState& global = coordinator_->global();
   checkpoint.arrays.push_back({"model", global.model->values.Clone()});
   checkpoint.arrays.push_back({"best", best_->values.Clone()});
-  for (const NamedArray& array : global.kept) checkpoint.arrays.push_back({"kept/" + array.name, array.values.Clone()});
+  for (const NamedArray& array : global.kept)
+    checkpoint.arrays.push_back({"kept/" + array.name, array.values.Clone()});
   if (global.sent != nullptr) {
-    for (const NamedArray& array : *global.sent) checkpoint.arrays.push_back({"sent/" + array.name, array.values.Clone()});
+    for (const NamedArray& array : *global.sent)
+      checkpoint.arrays.push_back({"sent/" + array.name, array.values.Clone()});
   }
   for (size_t i = 0; i < learners_.size(); ++i) {
     LearnerState state = learners_[i]->SaveState();
     checkpoint.values["steps"].push_back(state.steps);
     for (NamedArray& array : state.arrays) {
-      checkpoint.arrays.push_back({fmt::format("site{}/{}", i, array.name), std::move(array.values)});
+      checkpoint.arrays.push_back(
+          {fmt::format("site{}/{}", i, array.name), std::move(array.values)});
     }
   }
   last_save_ = Clock::now();
@@ -187,7 +208,8 @@ void ModelRun::TrainSite(size_t site) {
   }
   bool last = false;
   const TrainTask* train = task.ok() ? std::get_if<TrainTask>(&*task) : nullptr;
-  absl::StatusOr<Update> update = train != nullptr ? learners_[site]->Train(*train) : absl::StatusOr<Update>(Update{});
+  absl::StatusOr<Update> update =
+      train != nullptr ? learners_[site]->Train(*train) : absl::StatusOr<Update>(Update{});
   {
     std::lock_guard lock(mutex_);
     absl::Status status = task.ok() ? update.status() : task.status();
@@ -197,7 +219,8 @@ void ModelRun::TrainSite(size_t site) {
       status = coordinator_->Submit(name, train->round, *std::move(update));
     }
     if (!status.ok()) {
-      if (status.code() != absl::StatusCode::kOutOfRange && status_.ok()) status_ = Annotate(status, name);
+      if (status.code() != absl::StatusCode::kOutOfRange && status_.ok())
+        status_ = Annotate(status, name);
       if (!training_error_ || site < failed_site_) {
         failed_site_ = site;
         training_error_ = TrainingFailed(name, coordinator_->round(), MessageOf(status));
@@ -226,7 +249,8 @@ void ModelRun::CloseRound() {
     return Fail(status);
   }
   seconds_ += SecondsSince(round_began_);
-  if (options_.config.federation.patience > 0 && since_best_ >= options_.config.federation.patience) coordinator_->Stop();
+  if (options_.config.federation.patience > 0 && since_best_ >= options_.config.federation.patience)
+    coordinator_->Stop();
   if (!coordinator_->finished() && SecondsSince(last_save_) >= options_.checkpoint_seconds) {
     if (absl::Status status = SaveState(); !status.ok()) return Fail(status);
   }
@@ -247,11 +271,15 @@ bool ModelRun::Judged(int round) const {
 
 absl::Status ModelRun::JudgeRound(RoundRecord record) {
   const ParameterSet& model = *coordinator_->model();
-  MANAKO_ASSIGN_OR_RETURN(Predictions validation, learners_[0]->Evaluate(model, ExampleSet::kValidation));
+  MANAKO_ASSIGN_OR_RETURN(Predictions validation,
+                          learners_[0]->Evaluate(model, ExampleSet::kValidation));
   MANAKO_ASSIGN_OR_RETURN(Predictions test, learners_[0]->Evaluate(model, ExampleSet::kTest));
   if (!std::isfinite(validation.loss) || !std::isfinite(test.loss)) {
     // Nothing to fall back on: the same initial model would stop every arm.
-    if (record.round == 0) return InvalidArgument("the initial model gives no numbers (NaN or infinite): give other parameters (model.init)");
+    if (record.round == 0)
+      return InvalidArgument(
+          "the initial model gives no numbers (NaN or infinite): give other parameters "
+          "(model.init)");
     return absl::OutOfRangeError(NoNumbers(record.round).en);
   }
   const double auc = RoundAuc(validation, options_.positive);
@@ -264,10 +292,12 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
   deps_.journal->WriteRound(record);
   MANAKO_RETURN_IF_ERROR(deps_.journal->status());
 
-  // The best round is chosen by validation AUC, then by validation loss; the test set has no say. Round 0 stands only
-  // until the first trained model.
-  const bool by_validation = options_.config.federation.select == "best" && !validation.images.empty();
-  const bool better = best_round_ <= 0 || !by_validation || IsBetter(auc, validation.loss, best_auc_, best_loss_);
+  // The best round is chosen by validation AUC, then by validation loss; the test set has no say.
+  // Round 0 stands only until the first trained model.
+  const bool by_validation =
+      options_.config.federation.select == "best" && !validation.images.empty();
+  const bool better =
+      best_round_ <= 0 || !by_validation || IsBetter(auc, validation.loss, best_auc_, best_loss_);
   since_best_ = better ? 0 : since_best_ + 1;
   if (better) {
     best_auc_ = auc;
@@ -297,7 +327,8 @@ void ModelRun::Finish(const std::string& stopped) {
   ModelResult result;
   result.best_round = best_round_;
   result.stopped = stopped;
-  // Where the best round was before an interruption, its predictions are made again, to the same bits.
+  // Where the best round was before an interruption, its predictions are made again, to the same
+  // bits.
   if (best_predictions_.empty()) {
     for (const ExampleSet set : {ExampleSet::kValidation, ExampleSet::kTest}) {
       auto predictions = learners_[0]->Evaluate(*best_, set);
@@ -315,7 +346,8 @@ void ModelRun::Finish(const std::string& stopped) {
                         {"site", options_.key.site},
                         {"best_round", best_round_},
                         {"seconds", seconds_}});
-  if (absl::Status status = SaveCheckpoint(ResultCheckpoint(result), options_.state_path + ".done"); !status.ok()) {
+  if (absl::Status status = SaveCheckpoint(ResultCheckpoint(result), options_.state_path + ".done");
+      !status.ok()) {
     return Fail(status);
   }
   std::error_code ignored;
@@ -342,7 +374,9 @@ void ModelRun::Guard(const std::function<void()>& job) {
     job();
   } catch (const std::bad_alloc&) {
     std::lock_guard lock(mutex_);
-    Fail(ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size, or fewer --threads", options_.key.arm));
+    Fail(ResourceExhausted(
+        "{}: out of memory: use a smaller train.batch or data.image_size, or fewer --threads",
+        options_.key.arm));
   }
 }
 

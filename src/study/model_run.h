@@ -1,4 +1,5 @@
-// One model's training from its first round to its predictions: a federation of one site (pooled, alone) or of several.
+// One model's training from its first round to its predictions: a federation of one site (pooled,
+// alone) or of several.
 #ifndef MANAKO_STUDY_MODEL_RUN_H_
 #define MANAKO_STUDY_MODEL_RUN_H_
 
@@ -11,10 +12,10 @@
 #include <string>
 #include <vector>
 
+#include "core/checkpoint.h"
 #include "core/run_config.h"
 #include "learn/torch_learner.h"
 #include "round/coordinator.h"
-#include "core/checkpoint.h"
 #include "study/journal.h"
 #include "study/model_key.h"
 #include "study/scheduler.h"
@@ -35,25 +36,26 @@ struct StopReason {
 // What a study keeps of a finished model.
 struct ModelResult {
   int best_round = 0;
-  std::string stopped;       // why training ended early; empty when it did not
+  std::string stopped;  // why training ended early; empty when it did not
   Predictions validation, test;
   std::shared_ptr<const ParameterSet> model;  // of the best round
 };
 
-// The same coordinator and the same learners as in a federation over a network; the sites take turns on the threads of a
-// Scheduler. Deterministic: the result depends on the options alone, not on threads or on interruptions.
+// The same coordinator and the same learners as in a federation over a network; the sites take
+// turns on the threads of a Scheduler. Deterministic: the result depends on the options alone, not
+// on threads or on interruptions.
 class ModelRun {
  public:
   struct Options {
     ModelKey key;
-    RunConfig config;            // precision resolved
+    RunConfig config;  // precision resolved
     int classes = 2, positive = -1;
     std::vector<SiteData> sites;
-    size_t cell_images = 0;      // training images of all sites of the cell
+    size_t cell_images = 0;  // training images of all sites of the cell
     Examples validation, test;
-    uint64_t seed = 0;           // of this model's training
-    uint64_t initial_seed = 0;   // of the initial parameters: the same for all models of a cell
-    std::string state_path;      // its checkpoint; ".done" is added for the finished model
+    uint64_t seed = 0;               // of this model's training
+    uint64_t initial_seed = 0;       // of the initial parameters: the same for all models of a cell
+    std::string state_path;          // its checkpoint; ".done" is added for the finished model
     double checkpoint_seconds = 10;  // at most so often
   };
   struct Deps {
@@ -85,7 +87,8 @@ class ModelRun {
   void OpenRound();
   void TrainSite(size_t site);
   void CloseRound();
-  // Whether the model of this round is tested: all are, but for rounds of few steps, where it is those that end an epoch.
+  // Whether the model of this round is tested: all are, but for rounds of few steps, where it is
+  // those that end an epoch.
   bool Judged(int round) const;
   // Tests the global model, writes the round's line, and remembers it if it is the best so far.
   absl::Status JudgeRound(RoundRecord record);
@@ -112,7 +115,8 @@ class ModelRun {
   double best_auc_ = 0, best_loss_ = 0;
   int best_round_ = -1, since_best_ = 0;
   std::shared_ptr<const ParameterSet> best_;
-  std::vector<Predictions> best_predictions_;  // on validation and test; empty after a checkpoint was read
+  std::vector<Predictions>
+      best_predictions_;  // on validation and test; empty after a checkpoint was read
   double seconds_ = 0;
   absl::Status status_;
 };

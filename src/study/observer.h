@@ -3,10 +3,9 @@
 #define MANAKO_STUDY_OBSERVER_H_
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-
-#include <nlohmann/json.hpp>
 
 #include "study/model_key.h"
 
@@ -15,8 +14,8 @@ namespace manako {
 // One round of one model.
 struct RoundRecord {
   ModelKey key;
-  int round = 0;    // 0: the common initial model
-  int rounds = 0;   // of the run
+  int round = 0;   // 0: the common initial model
+  int rounds = 0;  // of the run
   std::optional<double> train_loss, validation_auc, validation_loss, test_auc;
   int64_t visits = 0;  // image visits of the round, all sites together
   double seconds = 0;  // since the round began

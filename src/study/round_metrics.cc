@@ -56,7 +56,9 @@ absl::Status RestoreResult(const Checkpoint& checkpoint, const ModelRun::Options
                            const std::shared_ptr<const ModelSpec>& spec, ModelResult* result) {
   const auto restore = [&](const char* name, const Examples& examples, Predictions* out) {
     const FlatArray* array = FindArray(checkpoint.arrays, name);
-    if (array == nullptr || array->size() != static_cast<int64_t>(examples.size()) * options.classes) return false;
+    if (array == nullptr ||
+        array->size() != static_cast<int64_t>(examples.size()) * options.classes)
+      return false;
     out->classes = options.classes;
     out->images = examples.images;
     out->labels = examples.labels;
@@ -64,8 +66,9 @@ absl::Status RestoreResult(const Checkpoint& checkpoint, const ModelRun::Options
     return true;
   };
   const FlatArray* model = FindArray(checkpoint.arrays, "model");
-  if (!restore("validation", options.validation, &result->validation) || !restore("test", options.test, &result->test) ||
-      model == nullptr || model->size() != spec->size()) {
+  if (!restore("validation", options.validation, &result->validation) ||
+      !restore("test", options.test, &result->test) || model == nullptr ||
+      model->size() != spec->size()) {
     return DataLoss("{}.done is of another run", options.state_path);
   }
   result->model = std::make_shared<const ParameterSet>(ParameterSet{spec, model->Clone()});

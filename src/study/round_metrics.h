@@ -4,22 +4,22 @@
 
 #include <memory>
 
-#include "core/learner.h"
 #include "core/checkpoint.h"
+#include "core/learner.h"
 #include "study/model_run.h"
 
 namespace manako {
 
-// The AUC of class `positive`, or with positive < 0 the mean of the one-versus-rest AUCs of all classes. NaN where it is
-// undefined (no images of a class).
+// The AUC of class `positive`, or with positive < 0 the mean of the one-versus-rest AUCs of all
+// classes. NaN where it is undefined (no images of a class).
 double RoundAuc(const Predictions& predictions, int positive);
 
-// Whether a round is better than the best one before: by AUC, of equals by loss; by loss alone where the AUC is undefined
-// (validation images of one class).
+// Whether a round is better than the best one before: by AUC, of equals by loss; by loss alone
+// where the AUC is undefined (validation images of one class).
 bool IsBetter(double auc, double loss, double best_auc, double best_loss);
 
-// A finished model as a checkpoint and back. The images and labels of the predictions come from the options' examples;
-// DataLoss when the sizes do not fit them.
+// A finished model as a checkpoint and back. The images and labels of the predictions come from the
+// options' examples; DataLoss when the sizes do not fit them.
 Checkpoint ResultCheckpoint(const ModelResult& result);
 absl::Status RestoreResult(const Checkpoint& checkpoint, const ModelRun::Options& options,
                            const std::shared_ptr<const ModelSpec>& spec, ModelResult* result);

@@ -10,9 +10,10 @@
 
 namespace manako {
 
-// A chain is one model's training: its first job is given to AddChain(), each job may add further ones to its chain. A
-// free thread takes a job of the earliest chain that has one; it starts a new chain only when no started one has a job
-// waiting, so that no more trainings are in memory than keep the threads busy. Jobs must not throw.
+// A chain is one model's training: its first job is given to AddChain(), each job may add further
+// ones to its chain. A free thread takes a job of the earliest chain that has one; it starts a new
+// chain only when no started one has a job waiting, so that no more trainings are in memory than
+// keep the threads busy. Jobs must not throw.
 class Scheduler {
  public:
   using Job = std::function<void()>;
@@ -22,7 +23,8 @@ class Scheduler {
   void AddJob(int chain, Job job);
   // From within a job: nothing that has not begun begins any more, in any chain.
   void Stop();
-  // Works until nothing is left. Job results are independent of `threads`; only their order in time is not.
+  // Works until nothing is left. Job results are independent of `threads`; only their order in time
+  // is not.
   void Run(int threads);
 
  private:
@@ -30,7 +32,7 @@ class Scheduler {
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::vector<Job> chains_;        // not yet started, by number
+  std::vector<Job> chains_;  // not yet started, by number
   size_t next_chain_ = 0;
   std::multimap<int, Job> waiting_;  // by chain, in the order in which they were added
   int running_ = 0;

@@ -14,7 +14,8 @@ TEST(SchedulerTest, EarliestChainFirstAndNewChainsOnlyWhenIdle) {
     scheduler.AddChain([&scheduler, &order, c] {
       order.push_back("start" + std::to_string(c));
       for (int j = 0; j < 2; ++j) {
-        scheduler.AddJob(c, [&order, c, j] { order.push_back(std::to_string(c) + std::to_string(j)); });
+        scheduler.AddJob(
+            c, [&order, c, j] { order.push_back(std::to_string(c) + std::to_string(j)); });
       }
     });
   }

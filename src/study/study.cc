@@ -27,7 +27,9 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
-double SecondsSince(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
+double SecondsSince(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
 
 std::string MachineName() {
   std::ifstream info("/proc/cpuinfo");
@@ -60,7 +62,8 @@ struct Cell {
 
 class Study {
  public:
-  Study(const StudyOptions& options, StudyObserver* observer) : options_(options), config_(options.config), observer_(observer) {}
+  Study(const StudyOptions& options, StudyObserver* observer)
+      : options_(options), config_(options.config), observer_(observer) {}
 
   absl::Status Run() {
     began_ = Clock::now();
@@ -87,13 +90,16 @@ class Study {
     const bool exists = fs::exists(Path("journal.jsonl"), unreadable);
     made_folder_ = !fs::exists(options_.out, unreadable);
     if (options_.resume && !exists) {
-      return NotFound("{} holds no run to go on with: leave out --resume to start one", options_.out);
+      return NotFound("{} holds no run to go on with: leave out --resume to start one",
+                      options_.out);
     }
     MANAKO_RETURN_IF_ERROR(MakeFolders(options_.out));
     MANAKO_ASSIGN_OR_RETURN(lock_, FolderLock::Take(options_.out));
     if (exists && !options_.resume) {
-      return absl::AlreadyExistsError(fmt::format(
-          "{} already holds a run: go on with it by `manako study --resume {}`, or give another --out", options_.out, options_.out));
+      return absl::AlreadyExistsError(
+          fmt::format("{} already holds a run: go on with it by `manako study --resume {}`, or "
+                      "give another --out",
+                      options_.out, options_.out));
     }
     RemoveUnfinishedFiles(options_.out);
     finished_before_ = exists && IsFinished(options_.out);
@@ -104,7 +110,8 @@ class Study {
     return absl::OkStatus();
   }
 
-  // Takes back what OpenFolder() made, as far as it is empty. Decoded images stay: the next try needs them.
+  // Takes back what OpenFolder() made, as far as it is empty. Decoded images stay: the next try
+  // needs them.
   void LeaveFolder() {
     lock_.reset();
     std::error_code ignored;
@@ -119,24 +126,33 @@ class Study {
     for (const std::string& images : {config_.data.path, config_.data.test}) {
       // The next study would take the run's folders for classes.
       if (!options_.resume && LiesIn(options_.out, images)) {
-        return InvalidArgument("the run folder {} lies in the folder of the images, {}: give another --out", options_.out, images);
+        return InvalidArgument(
+            "the run folder {} lies in the folder of the images, {}: give another --out",
+            options_.out, images);
       }
     }
     MANAKO_RETURN_IF_ERROR(CheckDevice(config_.train.device));
-    threads_ = options_.threads > 0 ? options_.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-    if (config_.data.image_size == 0) config_.data.image_size = UsualImageSize(config_.model.architecture);
-    if (config_.train.learning_rate == 0) config_.train.learning_rate = UsualLearningRate(config_.train, config_.model);
+    threads_ = options_.threads > 0
+                   ? options_.threads
+                   : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    if (config_.data.image_size == 0)
+      config_.data.image_size = UsualImageSize(config_.model.architecture);
+    if (config_.train.learning_rate == 0)
+      config_.train.learning_rate = UsualLearningRate(config_.train, config_.model);
     std::string why;
     config_.train.precision = ResolvePrecision(config_.train.precision, config_.train.device, &why);
-    if (!why.empty()) notes_.push_back(fmt::format("Computing in {}: {}.", config_.train.precision, why));
+    if (!why.empty())
+      notes_.push_back(fmt::format("Computing in {}: {}.", config_.train.precision, why));
     MANAKO_RETURN_IF_ERROR(LoadData());
     MANAKO_RETURN_IF_ERROR(PlanCells());
     ResolveRounds(config_, static_cast<int64_t>(cells_.front().train_images));
-    const NetworkOptions network{config_.model.architecture, static_cast<int>(dataset_.classes.size()), config_.model.dropout,
+    const NetworkOptions network{config_.model.architecture,
+                                 static_cast<int>(dataset_.classes.size()), config_.model.dropout,
                                  config_.data.image_size};
     MANAKO_ASSIGN_OR_RETURN(pool_, NetworkPool::Create(network));
     std::string note;
-    MANAKO_RETURN_IF_ERROR(pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
+    MANAKO_RETURN_IF_ERROR(
+        pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
     if (!note.empty()) notes_.push_back(note);
     return absl::OkStatus();
   }
@@ -147,12 +163,16 @@ class Study {
     RemoveUnfinishedFiles(Path("state"));
     // A resumed run on other images would be neither the old run nor a new one.
     const std::string digest = DatasetDigest(dataset_);
-    if (const auto before = ReadFile(Path("state/images.sha256")); before.ok() && *before != digest) {
-      return FailedPrecondition("the images in {} have changed since this run began: put them back, or start a new run with another --out",
-                                config_.data.path);
+    if (const auto before = ReadFile(Path("state/images.sha256"));
+        before.ok() && *before != digest) {
+      return FailedPrecondition(
+          "the images in {} have changed since this run began: put them back, or start a new run "
+          "with another --out",
+          config_.data.path);
     }
     MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Path("state/images.sha256"), digest));
-    if (!options_.resume) MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Path("config.toml"), config_.ToToml()));
+    if (!options_.resume)
+      MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Path("config.toml"), config_.ToToml()));
     MANAKO_ASSIGN_OR_RETURN(journal_, Journal::Open(Path("journal.jsonl"), observer_));
     for (const std::string& note : notes_) observer_->OnNote(note);
     journal_->Write({{"event", options_.resume ? "run_resumed" : "run_started"},
@@ -163,7 +183,8 @@ class Study {
                      {"precision", config_.train.precision},
                      {"device", config_.train.device}});
     journal_->Write(DataLoadedEvent(dataset_, load_seconds_));
-    for (const Cell& cell : cells_) journal_->Write(CellStartedEvent(dataset_, cell.plan, cell.repeat, cell.fold, cell.seed));
+    for (const Cell& cell : cells_)
+      journal_->Write(CellStartedEvent(dataset_, cell.plan, cell.repeat, cell.fold, cell.seed));
     return journal_->status();
   }
 
@@ -181,7 +202,8 @@ class Study {
 
   absl::Status PlanCells() {
     for (int repeat = 1; repeat <= config_.study.repeats; ++repeat) {
-      const uint64_t repeat_seed = DeriveSeed(config_.study.seed, "repeat", static_cast<uint64_t>(repeat));
+      const uint64_t repeat_seed =
+          DeriveSeed(config_.study.seed, "repeat", static_cast<uint64_t>(repeat));
       for (int fold = 1; fold <= std::max(1, config_.study.folds); ++fold) {
         CellOptions options;
         options.split = config_.split;
@@ -209,9 +231,13 @@ class Study {
   }
 
   void AddArm(const Cell& cell, const std::string& arm) {
-    const auto site_data = [&](size_t i) { return SiteData{cell.plan.sites[i], Select(dataset_, cell.plan, Split::kTrain, static_cast<int>(i))}; };
+    const auto site_data = [&](size_t i) {
+      return SiteData{cell.plan.sites[i],
+                      Select(dataset_, cell.plan, Split::kTrain, static_cast<int>(i))};
+    };
     if (arm == "pooled") {
-      AddRun(cell, {cell.repeat, cell.fold, arm, ""}, 0, {{"pooled", Select(dataset_, cell.plan, Split::kTrain)}},
+      AddRun(cell, {cell.repeat, cell.fold, arm, ""}, 0,
+             {{"pooled", Select(dataset_, cell.plan, Split::kTrain)}},
              Select(dataset_, cell.plan, Split::kValidation));
       return;
     }
@@ -219,16 +245,19 @@ class Study {
     for (size_t i = 0; i < cell.plan.sites.size(); ++i) {
       all.push_back(site_data(i));
       if (arm == "alone") {
-        AddRun(cell, {cell.repeat, cell.fold, arm, cell.plan.sites[i]}, static_cast<int>(i) + 1, {site_data(i)},
+        AddRun(cell, {cell.repeat, cell.fold, arm, cell.plan.sites[i]}, static_cast<int>(i) + 1,
+               {site_data(i)},
                Select(dataset_, cell.plan, Split::kValidation, static_cast<int>(i)));
       }
     }
     if (arm == "federated") {
-      AddRun(cell, {cell.repeat, cell.fold, arm, ""}, 0, std::move(all), Select(dataset_, cell.plan, Split::kValidation));
+      AddRun(cell, {cell.repeat, cell.fold, arm, ""}, 0, std::move(all),
+             Select(dataset_, cell.plan, Split::kValidation));
     }
   }
 
-  void AddRun(const Cell& cell, ModelKey key, int site_index, std::vector<SiteData> sites, Examples validation) {
+  void AddRun(const Cell& cell, ModelKey key, int site_index, std::vector<SiteData> sites,
+              Examples validation) {
     ModelRun::Options options;
     options.state_path = Path("state/") + key.FileName(site_index);
     options.seed = DeriveSeed(cell.seed, key.arm, static_cast<uint64_t>(site_index));
@@ -242,15 +271,20 @@ class Study {
     options.validation = std::move(validation);
     options.test = Select(dataset_, cell.plan, Split::kTest);
     options.checkpoint_seconds = options_.checkpoint_seconds;
-    runs_.push_back(std::make_unique<ModelRun>(std::move(options), ModelRun::Deps{pool_.get(), journal_.get(), &scheduler_}));
+    runs_.push_back(std::make_unique<ModelRun>(
+        std::move(options), ModelRun::Deps{pool_.get(), journal_.get(), &scheduler_}));
   }
 
   const CellPlan& PlanOf(const ModelKey& key) const {
-    return std::find_if(cells_.begin(), cells_.end(), [&](const Cell& cell) { return cell.repeat == key.repeat && cell.fold == key.fold; })->plan;
+    return std::find_if(
+               cells_.begin(), cells_.end(),
+               [&](const Cell& cell) { return cell.repeat == key.repeat && cell.fold == key.fold; })
+        ->plan;
   }
 
   absl::Status WriteResults() {
-    MANAKO_ASSIGN_OR_RETURN(auto predictions, PredictionsWriter::Create(Path("predictions.csv"), dataset_));
+    MANAKO_ASSIGN_OR_RETURN(auto predictions,
+                            PredictionsWriter::Create(Path("predictions.csv"), dataset_));
     // The model to keep: the federated arm's of the first cell, or the first there is.
     const ModelRun* chosen = runs_.front().get();
     for (const auto& run : runs_) {
@@ -304,7 +338,9 @@ class Study {
 
 }  // namespace
 
-absl::Status RunStudy(const StudyOptions& options, StudyObserver* observer) { return Study(options, observer).Run(); }
+absl::Status RunStudy(const StudyOptions& options, StudyObserver* observer) {
+  return Study(options, observer).Run();
+}
 
 absl::StatusOr<RunConfig> ReadRunConfig(const std::string& folder) {
   const std::string path = folder + "/config.toml";

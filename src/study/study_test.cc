@@ -32,11 +32,13 @@ void WriteBmp(const fs::path& path, int label, uint64_t index) {
   put(54 + kSide * kSide * 3, 4), put(0, 4), put(54, 4);
   put(40, 4), put(kSide, 4), put(kSide, 4), put(1, 2), put(24, 2);
   for (int i = 0; i < 6; ++i) put(0, 4);
-  const int x0 = static_cast<int>(random.Below(8)) + 16 * label, y0 = static_cast<int>(random.Below(24));
+  const int x0 = static_cast<int>(random.Below(8)) + 16 * label,
+            y0 = static_cast<int>(random.Below(24));
   for (int y = 0; y < kSide; ++y) {
     for (int x = 0; x < kSide; ++x) {
       const bool inside = x >= x0 && x < x0 + 8 && y >= y0 && y < y0 + 8;
-      for (int c = 0; c < 3; ++c) bytes.push_back(static_cast<char>(inside ? 200 + random.Below(50) : random.Below(100)));
+      for (int c = 0; c < 3; ++c)
+        bytes.push_back(static_cast<char>(inside ? 200 + random.Below(50) : random.Below(100)));
     }
   }
   std::ofstream(path, std::ios::binary) << bytes;
@@ -102,20 +104,23 @@ TEST_F(StudyTest, ArmsSeeTheSameImagesAsOften) {
   ASSERT_TRUE(Run("run").ok());
   std::map<std::string, int> visits;
   for (const json& event : events_) {
-    if (event["event"] == "round") visits[event["arm"].get<std::string>()] += event["images"].get<int>();
+    if (event["event"] == "round")
+      visits[event["arm"].get<std::string>()] += event["images"].get<int>();
   }
   EXPECT_GT(visits["pooled"], 0);
   EXPECT_EQ(visits["pooled"], visits["federated"]);
   EXPECT_EQ(visits["pooled"], visits["alone"]);
 }
 
-// Batches of steps are cut from epochs of batches that differ by one image, so the counts may differ by one a step.
+// Batches of steps are cut from epochs of batches that differ by one image, so the counts may
+// differ by one a step.
 TEST_F(StudyTest, ArmsSeeAsManyImagesWithLocalStepsToo) {
   options_.config.train.local_steps = 2;
   ASSERT_TRUE(Run("run").ok());
   std::map<std::string, int> visits;
   for (const json& event : events_) {
-    if (event["event"] == "round") visits[event["arm"].get<std::string>()] += event["images"].get<int>();
+    if (event["event"] == "round")
+      visits[event["arm"].get<std::string>()] += event["images"].get<int>();
   }
   const int steps = 3 * 2 * 3;  // rounds, steps, sites
   EXPECT_GT(visits["pooled"], 0);
@@ -135,7 +140,9 @@ TEST_F(StudyTest, ShortRoundsAreTestedOnceAnEpoch) {
     if (event["event"] == "cell_started" && images == 0) {
       for (const json& count : event["splits"][0]["per_class"]) images += count.get<int>();
     }
-    if (event["event"] != "round" || event["arm"] != "pooled" || event["repeat"] != 1 || event["fold"] != 1) continue;
+    if (event["event"] != "round" || event["arm"] != "pooled" || event["repeat"] != 1 ||
+        event["fold"] != 1)
+      continue;
     tested.push_back(event["round"].get<int>());
     visits += event["images"].get<int>();
   }

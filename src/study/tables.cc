@@ -18,7 +18,8 @@ using nlohmann::json;
 // The images of one split (and site, if >= 0) counted by class.
 json CountByClass(const Dataset& dataset, const CellPlan& plan, Split split, int site) {
   std::vector<int> counts(dataset.classes.size());
-  for (const int label : Select(dataset, plan, split, site).labels) ++counts[static_cast<size_t>(label)];
+  for (const int label : Select(dataset, plan, split, site).labels)
+    ++counts[static_cast<size_t>(label)];
   return counts;
 }
 
@@ -33,13 +34,16 @@ std::string Field(const std::string& text) {
   return out + "\"";
 }
 
-// What people call the data: the given folder's name, or of the folder that holds the manifest; an .npz has its own.
+// What people call the data: the given folder's name, or of the folder that holds the manifest; an
+// .npz has its own.
 std::string SourceName(const std::string& source) {
   std::error_code error;
   std::filesystem::path path = std::filesystem::canonical(source, error);
   if (error) path = std::filesystem::path(source).lexically_normal();
   if (path.extension() == ".npz") return path.stem().string();
-  return (std::filesystem::is_directory(path, error) ? path : path.parent_path()).filename().string();
+  return (std::filesystem::is_directory(path, error) ? path : path.parent_path())
+      .filename()
+      .string();
 }
 
 }  // namespace
@@ -70,11 +74,15 @@ json DataLoadedEvent(const Dataset& dataset, double seconds) {
             {"bad", {{"count", dataset.bad.size()}, {"listed", bad}}}}}};
 }
 
-json CellStartedEvent(const Dataset& dataset, const CellPlan& plan, int repeat, int fold, uint64_t seed) {
+json CellStartedEvent(const Dataset& dataset, const CellPlan& plan, int repeat, int fold,
+                      uint64_t seed) {
   json splits = json::array(), sites = json::array();
-  for (const auto& [name, split] : {std::pair{"train", Split::kTrain}, {"validation", Split::kValidation}, {"test", Split::kTest}}) {
+  for (const auto& [name, split] : {std::pair{"train", Split::kTrain},
+                                    {"validation", Split::kValidation},
+                                    {"test", Split::kTest}}) {
     std::set<std::string> patients;
-    for (const int image : Select(dataset, plan, split).images) patients.insert(dataset.images[static_cast<size_t>(image)].patient);
+    for (const int image : Select(dataset, plan, split).images)
+      patients.insert(dataset.images[static_cast<size_t>(image)].patient);
     splits.push_back({{"name", name},
                       {"per_class", CountByClass(dataset, plan, split, -1)},
                       {"patients", dataset.has_patients ? json(patients.size()) : json(nullptr)}});
@@ -86,7 +94,8 @@ json CellStartedEvent(const Dataset& dataset, const CellPlan& plan, int repeat, 
                      {"validation", CountByClass(dataset, plan, Split::kValidation, site)},
                      {"test", CountByClass(dataset, plan, Split::kTest, site)}});
   }
-  return {{"event", "cell_started"}, {"repeat", repeat}, {"fold", fold}, {"seed", std::to_string(seed)}, {"splits", splits}, {"sites", sites}};
+  return {{"event", "cell_started"},      {"repeat", repeat}, {"fold", fold},
+          {"seed", std::to_string(seed)}, {"splits", splits}, {"sites", sites}};
 }
 
 std::string DatasetDigest(const Dataset& dataset) {
@@ -96,7 +105,8 @@ std::string DatasetDigest(const Dataset& dataset) {
   const size_t bytes = static_cast<size_t>(store.height()) * static_cast<size_t>(store.width()) * 3;
   for (size_t i = 0; i < dataset.images.size(); ++i) {
     const Image& image = dataset.images[i];
-    hasher.Add(fmt::format("{}\n{}\n{}\n{}\n{}\n", image.file, image.label, image.group, image.site, static_cast<int>(image.given)));
+    hasher.Add(fmt::format("{}\n{}\n{}\n{}\n{}\n", image.file, image.label, image.group, image.site,
+                           static_cast<int>(image.given)));
     hasher.Add(store.Pixels(i), bytes);
   }
   return ToHex(hasher.Finish());
@@ -110,19 +120,21 @@ struct PredictionsWriter::Impl {
 PredictionsWriter::PredictionsWriter(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 PredictionsWriter::~PredictionsWriter() = default;
 
-absl::StatusOr<std::unique_ptr<PredictionsWriter>> PredictionsWriter::Create(const std::string& path,
-                                                                             const Dataset& dataset) {
+absl::StatusOr<std::unique_ptr<PredictionsWriter>> PredictionsWriter::Create(
+    const std::string& path, const Dataset& dataset) {
   MANAKO_ASSIGN_OR_RETURN(auto writer, AtomicFileWriter::Create(path));
   std::string head = "repeat,fold,arm,site,split,file,patient,image_site,label";
   for (const std::string& name : dataset.classes) head += "," + Field("p_" + name);
   MANAKO_RETURN_IF_ERROR(writer->Append(head + "\n"));
-  return std::unique_ptr<PredictionsWriter>(new PredictionsWriter(std::unique_ptr<Impl>(new Impl{dataset, std::move(writer)})));
+  return std::unique_ptr<PredictionsWriter>(
+      new PredictionsWriter(std::unique_ptr<Impl>(new Impl{dataset, std::move(writer)})));
 }
 
 absl::Status PredictionsWriter::Add(const ModelKey& key, const char* split, const CellPlan& plan,
                                     const Predictions& predictions) {
   std::string text;
-  const std::string model = fmt::format("{},{},{},{},{},", key.repeat, key.fold, key.arm, Field(key.site), split);
+  const std::string model =
+      fmt::format("{},{},{},{},{},", key.repeat, key.fold, key.arm, Field(key.site), split);
   for (size_t i = 0; i < predictions.images.size(); ++i) {
     const auto index = static_cast<size_t>(predictions.images[i]);
     const Image& image = impl_->dataset.images[index];
@@ -131,7 +143,9 @@ absl::Status PredictionsWriter::Add(const ModelKey& key, const char* split, cons
             (site >= 0 ? Field(plan.sites[static_cast<size_t>(site)]) : "") + "," +
             Field(impl_->dataset.classes[static_cast<size_t>(image.label)]);
     for (int c = 0; c < predictions.classes; ++c) {
-      text += fmt::format(",{:.9g}", predictions.probabilities[i * static_cast<size_t>(predictions.classes) + static_cast<size_t>(c)]);
+      text += fmt::format(",{:.9g}",
+                          predictions.probabilities[i * static_cast<size_t>(predictions.classes) +
+                                                    static_cast<size_t>(c)]);
     }
     text += "\n";
   }

@@ -3,10 +3,9 @@
 #define MANAKO_STUDY_TABLES_H_
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "absl/status/statusor.h"
 #include "core/learner.h"
@@ -18,7 +17,8 @@ namespace manako {
 
 // The events data_loaded and cell_started of docs/run-folder.md.
 nlohmann::json DataLoadedEvent(const Dataset& dataset, double seconds);
-nlohmann::json CellStartedEvent(const Dataset& dataset, const CellPlan& plan, int repeat, int fold, uint64_t seed);
+nlohmann::json CellStartedEvent(const Dataset& dataset, const CellPlan& plan, int repeat, int fold,
+                                uint64_t seed);
 
 // SHA-256 over all that a study reads: names, labels, groups, sites and pixels.
 std::string DatasetDigest(const Dataset& dataset);
@@ -26,9 +26,11 @@ std::string DatasetDigest(const Dataset& dataset);
 // predictions.csv, piece by piece.
 class PredictionsWriter {
  public:
-  static absl::StatusOr<std::unique_ptr<PredictionsWriter>> Create(const std::string& path, const Dataset& dataset);
+  static absl::StatusOr<std::unique_ptr<PredictionsWriter>> Create(const std::string& path,
+                                                                   const Dataset& dataset);
   ~PredictionsWriter();
-  absl::Status Add(const ModelKey& key, const char* split, const CellPlan& plan, const Predictions& predictions);
+  absl::Status Add(const ModelKey& key, const char* split, const CellPlan& plan,
+                   const Predictions& predictions);
   absl::Status Commit();
 
  private:
