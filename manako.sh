@@ -41,27 +41,27 @@ need() {
 build_packages=(
   build-essential cmake ninja-build ccache mold pkg-config
   libtorch-dev libopenblas0-openmp libopencv-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
-  libabsl-dev libssl-dev libsodium-dev libsqlite3-dev libzstd-dev libboost-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
+  libabsl-dev libssl-dev libsodium-dev libsqlite3-dev libzstd-dev libboost-dev libcli11-dev libcpp-httplib-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
   libgtest-dev libgmock-dev)
 
-# The page of the report is built by Node; a Node that is there already (18 or newer, with npm) is taken.
+# The pages are built by Node; a Node that is there already (18 or newer, with npm) is taken.
 need_node() {
   if command -v node >/dev/null && command -v npm >/dev/null && [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 18 ]; then return; fi
   need nodejs npm
 }
 
-# web/dist/report.html, made again when something in web/ is newer. Versions are those of package-lock.json; `npm ci` would also
+# web/dist/*.html, made again when something in web/ is newer. Versions are those of package-lock.json; `npm ci` would also
 # want the packages that other systems need and this one cannot see.
 build_web() {
-  local web=$cd_here/web out=$cd_here/web/dist/report.html
-  if [ -f "$out" ] && [ -z "$(find "$web" -path "$web/node_modules" -prune -o -path "$web/dist" -prune -o -type f -newer "$out" -print -quit)" ]; then return; fi
+  local web=$cd_here/web out=$cd_here/web/dist/site.html  # the last of them
+  if [ -f "$out" ] && [ -f "$web/dist/report.html" ] && [ -f "$web/dist/dashboard.html" ] && [ -z "$(find "$web" -path "$web/node_modules" -prune -o -path "$web/dist" -prune -o -type f -newer "$out" -print -quit)" ]; then return; fi
   need_node
-  say "Building the report's page"
+  say "Building the web pages"
   local log
   log=$(mktemp)
   if ! (cd "$web" && { [ -d node_modules ] && [ ! package-lock.json -nt node_modules ] || { npm install --no-save --no-audit --no-fund && touch node_modules; }; } && npm run build) >"$log" 2>&1; then
     tail -n 30 "$log" >&2
-    say "manako.sh: building the page failed; the whole log is in $log"
+    say "manako.sh: building the pages failed; the whole log is in $log"
     exit 1
   fi
   touch "$out"

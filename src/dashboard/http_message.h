@@ -16,12 +16,13 @@
 namespace manako {
 
 struct HttpRequest {
-  std::string method;                          // upper case
-  std::string path;                            // decoded, without the query
-  std::map<std::string, std::string> query;    // decoded; of a repeated name the first
-  std::map<std::string, std::string> headers;  // names in lower case; of a repeated one the first
-  std::string body;
-  std::string remote;  // IP address
+  std::string method;                             // upper case
+  std::string path;                               // decoded, without the query
+  std::map<std::string, std::string> query = {};  // decoded; of a repeated name the first
+  std::map<std::string, std::string> headers =
+      {};  // names in lower case; of a repeated one the first
+  std::string body = {};
+  std::string remote = {};  // IP address
   bool tls = false;
 
   // Empty when there is none. `name` in lower case.
@@ -35,13 +36,13 @@ using HttpWriter = std::function<bool(std::string_view bytes)>;
 
 struct HttpAnswer {
   int status = 200;
-  std::string content_type;
-  std::string body;
-  std::vector<std::pair<std::string, std::string>> headers;
+  std::string content_type = {};
+  std::string body = {};
+  std::vector<std::pair<std::string, std::string>> headers = {};
   // Either may stand instead of `body`: a file; or a stream, which is called again and again, a
   // second at most each time, until it gives false.
-  std::shared_ptr<FileSource> file;
-  std::function<bool(const HttpWriter& write)> stream;
+  std::shared_ptr<FileSource> file = nullptr;
+  std::function<bool(const HttpWriter& write)> stream = nullptr;
 };
 
 // Any thread; several at once.

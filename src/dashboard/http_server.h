@@ -16,10 +16,10 @@ namespace manako {
 class HttpServer {
  public:
   struct Options {
-    std::string host = "127.0.0.1";  // IP address to listen at
-    uint16_t port = 0;               // 0: any free one
-    std::string certificate, key;    // PEM files; empty: no TLS
-    int max_connections = 128;       // more are closed at once
+    std::string host = "127.0.0.1";          // IP address to listen at
+    uint16_t port = 0;                       // 0: any free one
+    std::string certificate = {}, key = {};  // PEM files; empty: no TLS
+    int max_connections = 128;               // more are closed at once
     int max_connections_per_address = 64;
     int request_ms = 10'000;  // for a whole request to come, from its first byte
     int idle_ms = 15'000;     // between requests

@@ -12,10 +12,10 @@
 
 namespace manako {
 
-// Makes a user or gives one a new password (which ends that user's sign-ins at the next request).
-// What `manako server password` and `manako site password` do with what was typed; the password is
-// in no message. InvalidArgument: a name other than 1 to 40 of a-z, 0-9, '-', '_' and '.', or a
-// password shorter than 12 or longer than 256 bytes.
+// Makes a user or gives one a new password, which ends that user's sign-ins: what `manako server
+// password` and `manako site password` do with what was typed. The password is in no message.
+// InvalidArgument: a name other than 1 to 40 of a-z, 0-9, '-', '_' and '.', or what
+// CheckPassword() says of the password.
 absl::Status SetWebPassword(const std::string& path, const std::string& user,
                             std::string_view password);
 absl::Status RemoveWebUser(const std::string& path, const std::string& user);
@@ -26,7 +26,7 @@ class WebUsers {
   explicit WebUsers(std::string path) : path_(std::move(path)) {}
   // Whether there is anybody who could sign in.
   bool any();
-  // Takes as long for a name that does not exist. At most two at once: each takes 64 MiB.
+  // Takes as long for a name that does not exist.
   bool Check(const std::string& user, std::string_view password);
   // Changes with the user's password; empty: no such user.
   std::string Version(const std::string& user);
@@ -34,8 +34,8 @@ class WebUsers {
  private:
   void Refresh();  // mutex_ is held
   std::string path_;
-  std::mutex mutex_, hashing_;
-  int64_t read_ns_ = -1, read_size_ = -1, read_inode_ = -1;
+  std::mutex mutex_;
+  std::string stamp_;  // of the file as it was read
   std::map<std::string, std::string> hashes_;
 };
 

@@ -46,7 +46,7 @@ export function OverviewView({ overview, events }: { overview: Overview; events:
         </p>
       ) : (
         <Table
-          caption={texts.runs}
+          caption={texts.runs_caption}
           class="runs"
           columns={[
             { title: t(texts.name) },

@@ -55,9 +55,6 @@ export function RunView(props: {
           <T of={fill(texts.earlier_events, { count: kEventsShown })} />
         </p>
       )}
-      <h2>
-        <T of={texts.agreement} />
-      </h2>
       <Folding summary={texts.agreement}>
         <pre tabIndex={0}>{details.config}</pre>
       </Folding>
@@ -148,7 +145,7 @@ function Actions({ run, details, changed }: { run: RunInfo; details: RunDetails;
             <select value={String(chosen)} onChange={(e) => setRound(Number(e.currentTarget.value))}>
               {[...details.models].reverse().map((r) => (
                 <option key={r} value={String(r)}>
-                  {r === run.best_round ? `${r} (${t(texts.best_round)})` : r}
+                  {r === run.best_round ? t(fill(texts.best_option, { round: r })) : r}
                 </option>
               ))}
             </select>
@@ -474,10 +471,10 @@ function Evaluations({ details }: { details: RunDetails }) {
         caption={fill(texts.evaluations_caption, { round: last })}
         columns={[
           { title: t(texts.site) },
-          { title: `${t(texts.validation)}: ${t(texts.images)}`, numeric: true },
+          { title: t(fill(texts.of_set, { set: texts.validation, what: texts.images })), numeric: true },
           { title: t(texts.auc), numeric: true },
           { title: t(texts.loss), numeric: true },
-          { title: `${t(texts.test)}: ${t(texts.images)}`, numeric: true },
+          { title: t(fill(texts.of_set, { set: texts.test, what: texts.images })), numeric: true },
           { title: t(texts.auc), numeric: true },
           { title: t(texts.loss), numeric: true },
         ]}

@@ -5,7 +5,7 @@ export const texts = {
   sites: { en: "Sites", ja: "施設" },
   new_run: { en: "New run", ja: "実行の作成" },
   runs: { en: "Runs", ja: "実行" },
-  run: { en: "Run", ja: "実行" },
+  runs_caption: { en: "Runs, newest first.", ja: "実行の一覧（新しい順）。" },
   facts: { en: "Sites reach this server at {address} · Manako {version}", ja: "施設からの接続先 {address} · Manako {version}" },
 
   sites_online: { en: "Sites online", ja: "接続中の施設" },
@@ -33,7 +33,6 @@ export const texts = {
   created: { en: "Created", ja: "作成" },
   finished: { en: "Finished", ja: "終了" },
   best_round: { en: "Best round", ja: "最良ラウンド" },
-  best_round_note: { en: "by validation", ja: "検証による" },
 
   now_created: { en: "Not started", ja: "未開始" },
   now_created_more: { en: "The sites have not been asked yet. Starting the run asks them whether they take part.", ja: "施設への依頼はまだ行っていない。開始すると各施設に参加の可否を問い合わせる。" },
@@ -103,6 +102,8 @@ export const texts = {
 
   evaluations: { en: "Evaluations by site", ja: "施設別の評価" },
   evaluations_caption: { en: "Global model behind round {round}, tested by each site on its own images.", ja: "ラウンド {round} 後の全体モデルを、各施設が自施設の画像で評価した結果。" },
+  of_set: { en: "{set}: {what}", ja: "{set}：{what}" },
+  best_option: { en: "{round} (best round)", ja: "{round}（最良ラウンド）" },
   images: { en: "Images", ja: "画像数" },
   loss: { en: "Loss", ja: "損失" },
   accuracy: { en: "Accuracy", ja: "正診率" },

@@ -1,6 +1,6 @@
 // What both live pages are made of: frame, sign-in, dialogs, buttons, states.
 import type { ComponentChildren } from "preact";
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { visible } from "../kit/format";
 import { fill, LanguageProvider, LanguageSwitch, T, useText } from "../kit/language";
 import type { Text } from "../kit/language";
@@ -58,7 +58,7 @@ export function Dialog(props: {
   const dialog = useRef<HTMLDialogElement>(null);
   const [problem, setProblem] = useState<Text | null>(null);
   const [busy, setBusy] = useState(false);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const element = dialog.current;
     // The page's own return of focus: to what opened the dialog.
     const before = document.activeElement;
@@ -67,6 +67,8 @@ export function Dialog(props: {
       else element.setAttribute("open", "");
     }
     return () => {
+      // Until it is closed, nothing outside of it can have the focus.
+      if (element?.open && typeof element.close === "function") element.close();
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);

@@ -28,7 +28,7 @@ const all: [string, Text][] = [
   ...Object.entries(maps).flatMap(([m, map]) => [...map].map(([k, v]): [string, Text] => [`${m} ${k}`, v])),
 ];
 // What has no other name in Japanese, or holds only what is filled in.
-const kSameInBoth = new Set(["server of_count", "server auc", "site sha256", "site receipt_is", "site working"]);
+const kSameInBoth = new Set(["server of_count", "server auc", "server of_set", "site sha256", "site receipt_is", "site working"]);
 const placeholders = (text: string) => (text.match(/\{\w+\}/g) ?? []).sort();
 
 describe.each(all)("%s", (name, text) => {
