@@ -2,7 +2,7 @@
 import { visible } from "../kit/format";
 import { fill, T, useText } from "../kit/language";
 import { Table } from "../kit/table";
-import { addressOf } from "../live/parts";
+import { addressOf, When } from "../live/parts";
 import { moment } from "../live/time";
 import type { EventInfo, Overview } from "./data";
 import { doingOf, Events, RunState } from "./shared";
@@ -68,7 +68,7 @@ export function OverviewView({ overview, events }: { overview: Overview; events:
                 )}
               </>,
               run.rounds > 0 ? `${run.round} / ${run.rounds}` : "–",
-              t(moment(run.started_ms)),
+              <When ms={run.started_ms} />,
             ],
           }))}
         />

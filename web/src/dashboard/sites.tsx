@@ -4,7 +4,7 @@ import { visible } from "../kit/format";
 import { fill, T, useText } from "../kit/language";
 import { Table } from "../kit/table";
 import { call } from "../live/api";
-import { Copyable, Dialog, State, useNow } from "../live/parts";
+import { Copyable, Dialog, State, useNow, When } from "../live/parts";
 import { ago, moment, until } from "../live/time";
 import { texts as live } from "../live/texts";
 import type { Overview, SiteInfo, SiteStatus } from "./data";
@@ -76,7 +76,9 @@ export function SitesView({ overview }: { overview: Overview }) {
                 enrolled ? (
                   <>
                     <span class={soon ? "failed" : undefined}>{t(until(site.certificate_expires_ms, now))}</span>
-                    <div class="soft">{t(moment(site.certificate_expires_ms))}</div>
+                    <div class="soft">
+                      <When ms={site.certificate_expires_ms} />
+                    </div>
                   </>
                 ) : (
                   "–"
@@ -117,6 +119,7 @@ export function SitesView({ overview }: { overview: Overview }) {
         <Dialog
           title={fill(texts.invited_title, { site: visible(invited.site) })}
           action={live.close}
+          told
           onAct={async () => setInvited(null)}
           onClose={() => setInvited(null)}
         >

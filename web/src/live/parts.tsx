@@ -9,6 +9,7 @@ import { ApiError, currentSession, signIn, signOut, whenSignedOut } from "./api"
 import type { SessionInfo } from "./api";
 import type { Connection } from "./stream";
 import { texts } from "./texts";
+import { moment } from "./time";
 
 // An error as a sentence.
 export function sentenceOf(error: unknown): Text {
@@ -50,6 +51,7 @@ export function Dialog(props: {
   children: ComponentChildren;
   action: Text;
   dangerous?: boolean;
+  told?: boolean; // it says something and asks nothing: the action is all that there is to do
   onAct: () => Promise<void>;
   onClose: () => void;
 }) {
@@ -98,9 +100,11 @@ export function Dialog(props: {
         {props.children}
         <Problem of={problem} />
         <div class="buttons">
-          <button type="button" onClick={props.onClose}>
-            {t(texts.cancel)}
-          </button>
+          {!props.told && (
+            <button type="button" onClick={props.onClose}>
+              {t(texts.cancel)}
+            </button>
+          )}
           <button type="submit" class={props.dangerous ? "dangerous" : "primary"} disabled={busy}>
             {t(props.action)}
           </button>
@@ -127,12 +131,26 @@ export function Copyable({ text, label }: { text: string; label: Text }) {
   };
   return (
     <div class="copyable">
-      <textarea ref={field} readOnly rows={3} value={text} aria-label={t(label)} onFocus={() => field.current?.select()} />
+      <textarea ref={field} readOnly rows={4} value={text} aria-label={t(label)} onFocus={() => field.current?.select()} />
       <button type="button" onClick={copy}>
         {t(texts.copy)}
       </button>
       <span role="status">{copied && t(texts.copied)}</span>
     </div>
+  );
+}
+
+// A moment in a cell: where there is no room, the date stands above the time, and neither is broken.
+export function When({ ms }: { ms: number }) {
+  const parts = useText()(moment(ms)).split(" ");
+  return (
+    <>
+      {parts.map((part, i) => (
+        <span key={i} class="keep">
+          {i > 0 ? ` ${part}` : part}
+        </span>
+      ))}
+    </>
   );
 }
 

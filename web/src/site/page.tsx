@@ -7,9 +7,9 @@ import { Folding, Guard } from "../kit/section";
 import { Table } from "../kit/table";
 import { kPhases, named, textOf } from "../dashboard/labels";
 import { call } from "../live/api";
-import { ConnectionMark, Dialog, Frame, Problem, Progress, sentenceOf, State, Title, useNow } from "../live/parts";
+import { ConnectionMark, Dialog, Frame, Problem, Progress, sentenceOf, State, Title, useNow, When } from "../live/parts";
 import { useLive } from "../live/stream";
-import { ago, bytes, moment } from "../live/time";
+import { ago, bytes } from "../live/time";
 import { texts as live } from "../live/texts";
 import type { LedgerPage, LocalRun, LocalStatus, Overview, QuestionInfo } from "./data";
 import { kAnswers, kKinds, kReceipts, kStages } from "./labels";
@@ -247,7 +247,7 @@ function Approvals({ questions, runs }: { questions: QuestionInfo[]; runs: Local
                     {q.why && <div class="soft">{visible(q.why)}</div>}
                   </>,
                   visible(q.by),
-                  t(moment(q.answered_ms)),
+                  <When ms={q.answered_ms} />,
                 ],
               };
             })}
@@ -401,7 +401,7 @@ function Ledger({ last, runs }: { last: number; runs: LocalRun[] }) {
             return {
               cells: [
                 e.seq,
-                <span class="keep">{t(moment(e.time_ms))}</span>,
+                <When ms={e.time_ms} />,
                 receipt ? (
                   <>
                     <State tone={receipt.tone}>
