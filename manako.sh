@@ -41,7 +41,7 @@ need() {
 build_packages=(
   build-essential cmake ninja-build ccache mold pkg-config
   libtorch-dev libopenblas0-openmp libopencv-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
-  libabsl-dev libssl-dev libsodium-dev libsqlite3-dev libzstd-dev libboost-dev libcli11-dev libcpp-httplib-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
+  libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev libssl-dev libsodium-dev libsqlite3-dev libzstd-dev libboost-dev libcli11-dev libcpp-httplib-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
   libgtest-dev libgmock-dev)
 
 # The pages are built by Node; a Node that is there already (18 or newer, with npm) is taken.
