@@ -1,4 +1,5 @@
 // What both live pages are made of: frame, sign-in, dialogs, buttons, states.
+import { Fragment } from "preact";
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { visible } from "../kit/format";
@@ -146,9 +147,10 @@ export function When({ ms }: { ms: number }) {
   return (
     <>
       {parts.map((part, i) => (
-        <span key={i} class="keep">
-          {i > 0 ? ` ${part}` : part}
-        </span>
+        <Fragment key={i}>
+          {i > 0 && " "}
+          <span class="keep">{part}</span>
+        </Fragment>
       ))}
     </>
   );
