@@ -47,7 +47,7 @@ class AgentCrashTest : public AgentTest {
   int RunInChild(const std::string& crash_at) {
     const pid_t child = ::fork();
     if (child == 0) {
-      ::alarm(60);
+      ::alarm(600);
       SetCrashPoint(crash_at);
       const absl::Status status = RunAgent();
       if (!status.ok()) fprintf(stderr, "%s\n", status.ToString().c_str());
@@ -144,7 +144,7 @@ TEST_F(AgentCrashTest, AKillAroundAPersonsWordLosesNothing) {
     Clear();
     const pid_t child = ::fork();
     if (child == 0) {
-      ::alarm(60);
+      ::alarm(600);
       SetCrashPoint(point);
       static_cast<void>(RunAgent());
       ::_exit(0);

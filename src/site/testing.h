@@ -55,7 +55,7 @@ inline std::shared_ptr<const ModelSpec> LinearSpec() {
 // step that shrinks with the number of steps: what it gives depends on all that a learner keeps.
 class LinearLearner : public Learner {
  public:
-  std::function<absl::Status(const TrainTask&)> before_training;
+  std::function<absl::Status(const TrainTask&)> before_training, after_training;
 
   explicit LinearLearner(int site_index) {
     Random random(7, "testing.images", static_cast<uint64_t>(site_index));
@@ -85,6 +85,7 @@ class LinearLearner : public Learner {
         update.model.values.data()[j] -= rate * momentum_.data()[j];
       }
     }
+    if (after_training) MANAKO_RETURN_IF_ERROR(after_training(task));
     update.images = static_cast<int64_t>(labels_.size());
     update.visits = 3 * update.images;
     update.metrics = {{"train_loss", 0.5 / static_cast<double>(steps_)}, {"secret", 42}};
@@ -136,7 +137,7 @@ class LinearWork : public SiteWork {
   absl::Status prepare_error;
   SiteCounts counts = {{30, 24}, {6, 5}, {10, 3}};
   std::atomic<int> prepared = 0;
-  std::function<absl::Status(const TrainTask&)> before_training;
+  std::function<absl::Status(const TrainTask&)> before_training, after_training;
 
   absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(
       const FederatedRunConfig&, const std::function<void(int64_t, int64_t)>& progress) override {
@@ -158,6 +159,7 @@ class LinearWork : public SiteWork {
       EXPECT_GT(config.training.train.learning_rate, 0);
       auto learner = std::make_unique<LinearLearner>(site_index);
       learner->before_training = work_->before_training;
+      learner->after_training = work_->after_training;
       return learner;
     }
     absl::Status Export(const ParameterSet& model, const std::string& path,
