@@ -27,6 +27,13 @@ std::string PolicyOf(std::string_view page) {
   return std::string(page.substr(begin, page.find('"', begin) - begin));
 }
 
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  std::transform(lower.begin(), lower.end(), lower.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return lower;
+}
+
 // "name", "name:port", "[v6]:port" -> the name in lower case; empty: none of these.
 std::string HostName(std::string_view header) {
   std::string_view name = header;
@@ -45,10 +52,7 @@ std::string HostName(std::string_view header) {
        !std::all_of(port.begin() + 1, port.end(), [](char c) { return c >= '0' && c <= '9'; }))) {
     return "";
   }
-  std::string lower(name);
-  std::transform(lower.begin(), lower.end(), lower.begin(),
-                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return lower;
+  return Lower(name);
 }
 
 int HttpStatusOf(const absl::Status& status) {
@@ -167,7 +171,9 @@ Gate::Gate(Options options, Deps deps)
     : options_(std::move(options)),
       deps_(std::move(deps)),
       policy_(PolicyOf(options_.page) + "; frame-ancestors 'none'"),
-      sessions_(options_.sessions, deps_.users, deps_.now_ms) {}
+      sessions_(options_.sessions, deps_.users, deps_.now_ms) {
+  for (const std::string& host : options_.hosts) hosts_.insert(Lower(host));
+}
 
 HttpAnswer Gate::Handle(const HttpRequest& request) {
   HttpAnswer answer = Route(request);
@@ -191,7 +197,7 @@ HttpAnswer Gate::Handle(const HttpRequest& request) {
 bool Gate::HostIsKnown(const HttpRequest& request) const {
   const std::string name = HostName(request.Header("host"));
   if (name == "localhost" || IsLoopback(name)) return true;
-  return std::find(options_.hosts.begin(), options_.hosts.end(), name) != options_.hosts.end();
+  return hosts_.contains(name);
 }
 
 // With TLS the prefix keeps other hosts of the domain from setting it.

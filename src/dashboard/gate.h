@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +62,7 @@ class Gate {
   const Options options_;
   const Deps deps_;
   std::string policy_;
+  std::set<std::string> hosts_;
   Sessions sessions_;
 };
 

@@ -16,8 +16,8 @@
 namespace manako {
 
 struct HttpRequest {
-  std::string method;                             // upper case
-  std::string path;                               // decoded, without the query
+  std::string method = {};                        // upper case
+  std::string path = {};                          // decoded, without the query
   std::map<std::string, std::string> query = {};  // decoded; of a repeated name the first
   std::map<std::string, std::string> headers =
       {};  // names in lower case; of a repeated one the first

@@ -293,6 +293,13 @@ TEST_F(PagesTest, ActionsReachTheFederationInTheNameOfWhoIsSignedIn) {
   const json events = Get("/api/events?behind=0&limit=1000").Json()["events"];
   EXPECT_EQ(events.back()["kind"], "run_started");
   EXPECT_EQ(events.back()["fields"]["by"], "admin");
+  const json latest = Get("/api/events?latest=3").Json()["events"];
+  ASSERT_EQ(latest.size(), 3u);
+  EXPECT_EQ(latest[2], events.back());
+  EXPECT_LT(latest[0]["seq"], latest[1]["seq"]);
+  for (const json& event : Get("/api/events?latest=1000&run=" + id).Json()["events"]) {
+    EXPECT_EQ(event["run"], id);
+  }
   EXPECT_EQ(Get("/api/events?behind=-1").status, 400);
   EXPECT_EQ(Get("/api/events?limit=999999999999999999999").status, 400);
 }

@@ -141,6 +141,9 @@ class ServerAdmin {
   // Behind seq, oldest first, at most `limit`; of one run, or of all where `run` is empty.
   virtual absl::StatusOr<std::vector<EventInfo>> Events(int64_t behind_seq, int limit,
                                                         const std::string& run) = 0;
+  // The newest `limit` of them, oldest first. Unless it is overridden, by reading all with
+  // Events().
+  virtual absl::StatusOr<std::vector<EventInfo>> LatestEvents(int limit, const std::string& run);
   // The newest event's number; 0: none.
   virtual absl::StatusOr<int64_t> LastEvent() = 0;
   // Returns when there is an event behind seq, or after timeout_ms (a second at most).

@@ -160,9 +160,12 @@ HttpAnswer ServerPages::Get(const HttpRequest& request) {
     if (!behind.ok()) return ErrorAnswer(behind.status());
     const auto limit = QueryNumber(request, "limit", 200, 1, kMaxEvents);
     if (!limit.ok()) return ErrorAnswer(limit.status());
+    const auto latest = QueryNumber(request, "latest", 0, 1, kMaxEvents);
+    if (!latest.ok()) return ErrorAnswer(latest.status());
     const std::string run(request.Query("run"));
     if (!run.empty() && !IsRunId(run)) return ErrorAnswer(404, "there is no such run");
-    const auto events = admin_->Events(*behind, static_cast<int>(*limit), run);
+    const auto events = *latest > 0 ? admin_->LatestEvents(static_cast<int>(*latest), run)
+                                    : admin_->Events(*behind, static_cast<int>(*limit), run);
     return events.ok() ? JsonAnswer({{"events", ToJson(*events)}}) : ErrorAnswer(events.status());
   }
   if (Split(request.path, "/api/runs/", name, what)) {

@@ -5,6 +5,7 @@
 //   GET  /api/runs/RUN/model?round=N   a download
 //   GET  /api/runs/RUN/report          a download
 //   GET  /api/events?behind=SEQ&limit=N&run=RUN
+//   GET  /api/events?latest=N&run=RUN  the newest, oldest first
 //   GET  /api/live                     server-sent events: `event` with an event's number as its id
 //                                      (Last-Event-ID goes on behind it; without one, from now),
 //                                      and `state` with the overview whenever that has changed

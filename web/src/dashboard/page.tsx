@@ -15,7 +15,8 @@ import { RunView } from "./run";
 import { SitesView } from "./sites";
 import { texts } from "./texts";
 
-const kKept = 200; // events that the page holds
+const kFetched = 200; // events of what is looked at
+const kKept = 2000; // that the page holds
 
 export function Page() {
   return (
@@ -63,18 +64,15 @@ function Server() {
     void fetchRun(false);
   }, [run, fetchRun]);
 
-  const fetchEvents = useCallback(async (last: number, of: string) => {
-    // Of one run its record from the beginning may be long: the newest count.
-    const behind = of === "" ? Math.max(0, last - kKept) : 0;
-    const path = `/api/events?behind=${behind}&limit=1000${of === "" ? "" : `&run=${encodeURIComponent(of)}`}`;
+  const fetchEvents = useCallback(async (of: string) => {
+    const path = `/api/events?latest=${kFetched}${of === "" ? "" : `&run=${encodeURIComponent(of)}`}`;
     const got = await call<{ events: EventInfo[] }>(path, { background: true }).catch(() => null);
     if (got) setEvents((known) => merged(known, got.events));
   }, []);
+  // Behind the stream's beginning, so that nothing falls between the two.
   const begun = overview !== null;
-  const last = useRef(0);
-  last.current = overview?.last_event ?? 0;
   useEffect(() => {
-    if (begun) void fetchEvents(last.current, run);
+    if (begun) void fetchEvents(run);
   }, [begun, run, fetchEvents]);
 
   // Many events at once are one look at the run.
