@@ -81,7 +81,7 @@ struct EvaluationResult {
   // Two-class score histograms: images by class and by bin of the positive class's probability, [classes][bins].
   int bins = 0;
   std::vector<int64_t> histogram;
-  // Scores: each image's label and class probabilities, in an order drawn at random. Only where a site allows it.
+  // Scores: each image's label and class probabilities, sorted, so that their order tells nothing. Only where a site allows it.
   std::vector<int> labels;
   std::vector<float> probabilities;  // [images][classes]
 };

@@ -58,11 +58,15 @@ absl::Status MakeCentral(const std::string& folder, const CentralOptions& option
   return WriteFileAtomically(folder + "/ca.pem", ca.pem);
 }
 
+absl::Status CheckCentral(const std::string& folder) {
+  std::error_code error;
+  if (std::filesystem::exists(folder + "/ca.pem", error)) return absl::OkStatus();
+  return NotFound("{} is no central hospital's folder: make it one with `manako server init {} --name ... --host ...`", folder, folder);
+}
+
 absl::StatusOr<std::unique_ptr<Enrolment>> Enrolment::Open(const std::string& folder, FederationStore* store) {
+  MANAKO_RETURN_IF_ERROR(CheckCentral(folder));
   const auto ca_pem = ReadFile(folder + "/ca.pem", 1 << 20);
-  if (ca_pem.status().code() == absl::StatusCode::kNotFound) {
-    return NotFound("{} is no central hospital's folder: make it one with `manako server init {} --name ... --host ...`", folder, folder);
-  }
   MANAKO_RETURN_IF_ERROR(ca_pem.status());
   auto ca = ParseCertificate(*ca_pem);
   MANAKO_RETURN_IF_ERROR(Annotate(ca.status(), folder + "/ca.pem"));

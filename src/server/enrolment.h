@@ -31,6 +31,9 @@ struct CentralOptions {
 // AlreadyExists: it is one already. InvalidArgument: a name or host that is none.
 absl::Status MakeCentral(const std::string& folder, const CentralOptions& options, int64_t now_ms);
 
+// NotFound when the folder is no central hospital's: says how it becomes one. Looks at nothing else, and makes nothing.
+absl::Status CheckCentral(const std::string& folder);
+
 class Enrolment {
  public:
   // NotFound, when the folder is no central hospital's: says how it becomes one.

@@ -298,6 +298,11 @@ absl::StatusOr<std::vector<EventRecord>> FederationStore::Events(int64_t behind_
   });
 }
 
+absl::StatusOr<int64_t> FederationStore::LastEvent() {
+  const std::lock_guard lock(mutex_);
+  return database_->GetInt("SELECT coalesce(max(seq), 0) FROM events");
+}
+
 FederationStore::Batch FederationStore::Begin() {
   Batch batch(this, std::unique_lock(mutex_));
   auto transaction = Transaction::Begin(database_.get());

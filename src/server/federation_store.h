@@ -120,6 +120,9 @@ class FederationStore {
   // Behind seq, oldest first, at most `limit`.
   absl::StatusOr<std::vector<EventRecord>> Events(int64_t behind_seq, int limit, const std::string& run = "");
 
+  // The newest event's number; 0: none.
+  absl::StatusOr<int64_t> LastEvent();
+
   // All that one step of a run changes goes to the disk in one transaction.
   class Batch {
    public:

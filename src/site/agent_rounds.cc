@@ -131,7 +131,8 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
     }
     return Fail(task.run, task.round, given.status());
   }
-  if (given->exact && given->model->Digest() != task.model_digest) {
+  if (given->exact && !task.model_digest.empty() &&
+      given->model->Digest() != task.model_digest) {
     return Fail(task.run, task.round,
                 absl::DataLossError("the model is not the one that the task names"));
   }
@@ -387,8 +388,9 @@ absl::Status SiteAgent::Impl::HandleTest(const TestTask& task) {
 absl::Status SiteAgent::Impl::HandleEnd(const EndTask& task) {
   auto state = deps_.store->Find(task.run);
   if (!state || state->stage == RunStage::kEnded || state->stage == RunStage::kRefused) {
-    // Nothing is left to do; a server that says it again and again shall not keep two machines
-    // busy.
+    // Nothing is left to do but to say so once more; a server that asks again and again shall not
+    // keep two machines busy.
+    MANAKO_RETURN_IF_ERROR(Answer(EndAnswer{task.run, task.model.sha256}));
     if (++ended_again_ > 1) {
       return Sleep(
           std::min(options_.longest_retry_seconds, options_.first_retry_seconds * ended_again_));
@@ -400,19 +402,21 @@ absl::Status SiteAgent::Impl::HandleEnd(const EndTask& task) {
   if (state->stage == RunStage::kJoined && !task.model.sha256.empty()) {
     MANAKO_RETURN_IF_ERROR(KeepFinalModel(task, *state));
   }
-  std::lock_guard lock(offers_mutex_);
-  state = deps_.store->Find(task.run);
-  state->stage = RunStage::kEnded;
-  state->why = task.state + (task.why.empty() ? "" : ": " + task.why);
-  state->last.reset();
-  state->state = state->before = {};
-  state->update.clear();
-  MANAKO_RETURN_IF_ERROR(deps_.store->Save(*state));
+  {
+    std::lock_guard lock(offers_mutex_);
+    state = deps_.store->Find(task.run);
+    state->stage = RunStage::kEnded;
+    state->why = task.state + (task.why.empty() ? "" : ": " + task.why);
+    state->last.reset();
+    state->state = state->before = {};
+    state->update.clear();
+    MANAKO_RETURN_IF_ERROR(deps_.store->Save(*state));
+  }
   MANAKO_CRASH_POINT("site.run_ended");
   deps_.store->RemoveLeftovers(task.run);
   Log(fmt::format("run {} has ended ({})", task.run, state->why));
   if (session_.run == task.run) session_ = {};
-  return absl::OkStatus();
+  return Answer(EndAnswer{task.run, task.model.sha256});
 }
 
 // models/final.model as it came, its hash beside it, and final.pt where the network can be made

@@ -66,8 +66,9 @@ TEST_F(AgentTest, EveryByteHasItsLineBeforeItLeaves) {
     EXPECT_TRUE(line.kind != "update" || *line.l2 > 0);
     EXPECT_TRUE(line.kind != "receipt" || line.receipt == "kept");
   }
-  EXPECT_THAT(kinds, ElementsAre("offer answer", "update", "receipt", "evaluation", "update",
-                                 "receipt", "evaluation", "update", "receipt", "evaluation"));
+  EXPECT_THAT(kinds,
+              ElementsAre("offer answer", "update", "receipt", "evaluation", "update", "receipt",
+                          "evaluation", "update", "receipt", "evaluation", "end answer"));
 }
 
 TEST_F(AgentTest, ALedgerThatWasTamperedWithKeepsTheAgentFromWorking) {

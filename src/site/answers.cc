@@ -239,6 +239,8 @@ std::string AnswerAsText(const SiteAnswer& answer) {
            {"trained_by", evaluation->trained_by},
            {"validation", ToJson(evaluation->validation)},
            {"test", ToJson(evaluation->test)}};
+  } else if (const auto* end = std::get_if<EndAnswer>(&answer)) {
+    out = {{"answer", "end"}, {"run", end->run}, {"model_sha256", end->model_sha256}};
   } else {
     const auto& failure = std::get<Failure>(answer);
     out = {{"answer", "failure"},
@@ -270,6 +272,7 @@ std::string ContentsOf(const SiteAnswer& answer) {
     }
     return contents;
   }
+  if (std::holds_alternative<EndAnswer>(answer)) return "the run has ended here too";
   const auto& failure = std::get<Failure>(answer);
   return (failure.refused ? "refused: " : "failed: ") + failure.why;
 }

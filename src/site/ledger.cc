@@ -131,6 +131,9 @@ absl::Status Ledger::BeforeAnswer(const SiteAnswer& answer) {
     line.kind = "evaluation";
     line.run = evaluation->run;
     line.round = evaluation->round;
+  } else if (const auto* end = std::get_if<EndAnswer>(&answer)) {
+    line.kind = "end answer";
+    line.run = end->run;
   } else {
     const auto& failure = std::get<Failure>(answer);
     line.kind = "failure";

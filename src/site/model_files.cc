@@ -79,7 +79,7 @@ absl::StatusOr<WrittenUpdate> WriteUpdate(const Update& update, const GivenModel
   const int64_t size = update.model.values.size();
   ArrayFileHeader header;
   header.spec_hash = given.model->spec->hash();
-  header.base_digest = task.model_digest;
+  header.base_digest = task.model.sha256;
   header.sections.push_back({kModel, static_cast<uint64_t>(size), how, IsLossy(how)});
   std::vector<ArrayPiece> pieces(1);
   pieces[0].values = update.model.values.values();

@@ -240,6 +240,8 @@ class FolderServer : public ServerChannel {
         Mark(evaluation->run + ".crossed");
       else if (evaluation->round == run->rounds)
         Mark(evaluation->run + ".tested");
+    } else if (const auto* end = std::get_if<EndAnswer>(&answer)) {
+      Mark(end->run + ".ended");
     } else {
       const auto& failure = std::get<Failure>(answer);
       const Run* run = Find(failure.run);
@@ -304,7 +306,7 @@ class FolderServer : public ServerChannel {
     const auto reader = ArrayFileReader::Open(Path(UpdateName(run.run, round)));
     EXPECT_TRUE(reader.ok()) << reader.status();
     EXPECT_TRUE((*reader)->header().base_digest.empty() ||
-                (*reader)->header().base_digest == model.Digest());
+                (*reader)->header().base_digest == Model(run, round - 1).sha256);
     FlatArray values(model.values.size());
     EXPECT_TRUE((*reader)->ReadValues(0, 0, values.values(), model.values.values()).ok());
     return {LinearSpec(), std::move(values)};
