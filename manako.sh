@@ -40,7 +40,7 @@ need() {
 
 build_packages=(
   build-essential cmake ninja-build ccache mold pkg-config
-  libtorch-dev libopenblas0-openmp libopencv-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
+  libtorch-dev libdnnl-dev libopenblas0-openmp libopencv-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev
   libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc libabsl-dev libssl-dev libsodium-dev libsqlite3-dev libzstd-dev libboost-dev libcli11-dev libcpp-httplib-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev libfmt-dev
   libgtest-dev libgmock-dev)
 

@@ -57,6 +57,7 @@ absl::Status RunConfig::Validate() const {
   rules.Range("train.step_factor", train.step_factor, 0, 1);
   rules.OneOf("train.precision", train.precision, {"auto", "float32", "bfloat16"});
   rules.OneOf("train.device", train.device, {"cpu", "cuda"});
+  rules.OneOf("train.engine", train.engine, {"torch", "fused", "auto"});
   rules.Range("train.rotate_degrees", train.augmentation.rotate_degrees, 0, 180);
   rules.Range("train.scale", train.augmentation.scale, 0, 0.9);
   rules.Range("train.brightness", train.augmentation.brightness, 0, 1);

@@ -77,6 +77,7 @@ struct TrainConfig {
   bool class_balanced = true;          // weigh the loss by inverse class frequency
   std::string precision = "auto";      // float32, bfloat16, auto
   std::string device = "cpu";          // cpu, cuda
+  std::string engine = "auto";         // torch, fused, auto: the fused one where it knows the network
   bool channels_last = true;
   bool augment = true;
   AugmentConfig augmentation;
@@ -174,6 +175,7 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("train", "class_balanced", c.train.class_balanced, "Weigh the loss by inverse class frequency");
   visit("train", "precision", c.train.precision, "auto, float32, bfloat16");
   visit("train", "device", c.train.device, "cpu, cuda");
+  visit("train", "engine", c.train.engine, "Training engine: torch, fused, auto");
   visit("train", "channels_last", c.train.channels_last, "Memory layout of images");
   visit("train", "augment", c.train.augment, "Augment training images");
   visit("train", "flip_horizontal", c.train.augmentation.flip_horizontal, "Augmentation: mirror");

@@ -30,15 +30,14 @@ TORCH_LIBRARY_IMPL(aten, TESTING_ONLY_GenericWrapper, m) { m.impl("bernoulli_.fl
 }  // namespace
 
 struct DropoutStream::Impl {
-  explicit Impl(Random r) : random(r), guard(kKey) {}
-  Random random;
+  Impl() : guard(kKey) {}
   Random* outer = nullptr;
   c10::impl::IncludeDispatchKeyGuard guard;
 };
 
-DropoutStream::DropoutStream(Random random) : impl_(std::make_unique<Impl>(random)) {
+DropoutStream::DropoutStream(Random* random) : impl_(std::make_unique<Impl>()) {
   impl_->outer = current_stream;
-  current_stream = &impl_->random;
+  current_stream = random;
 }
 
 DropoutStream::~DropoutStream() { current_stream = impl_->outer; }

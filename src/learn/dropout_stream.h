@@ -9,10 +9,10 @@
 namespace manako {
 
 // libtorch draws dropout masks from one generator for the whole process, so that two trainings at once would disturb each
-// other. While a DropoutStream lives, the masks drawn on its thread come from its own stream, in TorchScript files too.
+// other. While a DropoutStream lives, the masks drawn on its thread come from `random`, which must outlive it, in TorchScript files too.
 class DropoutStream {
  public:
-  explicit DropoutStream(Random random);
+  explicit DropoutStream(Random* random);
   ~DropoutStream();
   DropoutStream(const DropoutStream&) = delete;
   DropoutStream& operator=(const DropoutStream&) = delete;

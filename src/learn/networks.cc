@@ -6,6 +6,7 @@
 
 #include "base/status_macros.h"
 #include "learn/batch.h"
+#include "learn/engine.h"
 #include "learn/model.h"
 
 namespace manako {
@@ -15,6 +16,7 @@ struct NetworkPool::Impl {
   std::mutex mutex;
   std::vector<std::unique_ptr<Network>> idle;
   std::shared_ptr<const ModelSpec> spec;
+  std::unique_ptr<EnginePool> engines;
 };
 
 NetworkPool::NetworkPool(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -26,12 +28,16 @@ absl::StatusOr<std::shared_ptr<NetworkPool>> NetworkPool::Create(const NetworkOp
   MANAKO_ASSIGN_OR_RETURN(auto network, Network::Create(options));
   impl->spec = network->spec();
   impl->idle.push_back(std::move(network));
-  return std::shared_ptr<NetworkPool>(new NetworkPool(std::move(impl)));
+  std::shared_ptr<NetworkPool> pool(new NetworkPool(std::move(impl)));
+  pool->impl_->engines = std::make_unique<EnginePool>(pool.get());
+  return pool;
 }
 
 const std::shared_ptr<const ModelSpec>& NetworkPool::spec() const { return impl_->spec; }
 
 const std::string& NetworkPool::architecture() const { return impl_->options.architecture; }
+
+EnginePool* NetworkPool::engines() { return impl_->engines.get(); }
 
 NetworkPool::Handle::Handle(NetworkPool* pool, std::unique_ptr<Network> network)
     : pool_(pool), network_(std::move(network)) {}

@@ -11,6 +11,7 @@
 
 namespace manako {
 
+class EnginePool;
 class Network;
 
 struct NetworkOptions {
@@ -51,6 +52,8 @@ class NetworkPool {
     std::unique_ptr<Network> network_;
   };
   absl::StatusOr<Handle> Borrow();
+  // What computes with these networks; lives as long as the pool.
+  EnginePool* engines();
 
  private:
   struct Impl;

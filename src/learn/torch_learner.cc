@@ -1,94 +1,24 @@
 #include "learn/torch_learner.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/autocast_mode.h>
 #include <malloc.h>
 #include <torch/script.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <utility>
 
 #include "base/status_macros.h"
 #include "learn/batch_loader.h"
-#include "learn/dropout_stream.h"
-#include "learn/model.h"
+#include "learn/engine.h"
 #include "learn/optimiser.h"
 #include "learn/schedule.h"
 
 namespace manako {
-namespace {
-
-// bfloat16 where libtorch's autocast lists an operation as safe, for the life of this object, on this thread.
-class Autocast {
- public:
-  Autocast(const std::string& precision, const std::string& device)
-      : on_(precision == "bfloat16"), cuda_(device == "cuda") {
-    if (!on_) return;
-    at::autocast::increment_nesting();
-    if (cuda_) {
-      at::autocast::set_autocast_gpu_dtype(at::kBFloat16);
-      at::autocast::set_enabled(true);
-    } else {
-      at::autocast::set_autocast_cpu_dtype(at::kBFloat16);
-      at::autocast::set_cpu_enabled(true);
-    }
-  }
-  ~Autocast() {
-    if (!on_) return;
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
-    if (cuda_) {
-      at::autocast::set_enabled(false);
-    } else {
-      at::autocast::set_cpu_enabled(false);
-    }
-  }
-
- private:
-  bool on_, cuda_;
-};
-
-at::Tensor AsImages(Batch& batch, const ImageStore& store, bool channels_last, const std::string& device) {
-  const auto n = static_cast<int64_t>(batch.labels.size());
-  at::Tensor images = torch::from_blob(batch.pixels.data(), {n, store.height(), store.width(), 3}, at::kFloat).permute({0, 3, 1, 2});
-  if (!channels_last) images = images.contiguous();
-  if (device == "cuda") images = images.to(at::kCUDA);
-  return images;
-}
-
-at::Tensor AsLabels(Batch& batch, const std::string& device) {
-  at::Tensor labels = torch::from_blob(batch.labels.data(), {static_cast<int64_t>(batch.labels.size())}, at::kLong);
-  return device == "cuda" ? labels.to(at::kCUDA) : labels;
-}
-
-void CopyInto(const ParameterSet& model, Network& network) {
-  std::memcpy(network.values().data(), model.values.data(), static_cast<size_t>(model.values.size()) * sizeof(float));
-}
-
-// libtorch's exceptions end here.
-template <typename Body>
-auto Guarded(const char* doing, Body body) -> decltype(body()) {
-  try {
-    return body();
-  } catch (const std::bad_alloc&) {
-    return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size", doing);
-  } catch (const c10::Error& error) {
-    const std::string text = error.what_without_backtrace();
-    if (text.find("allocate memory") != std::string::npos) {
-      return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size", doing);
-    }
-    return Internal("{}: libtorch: {}", doing, text.substr(0, text.find('\n')));
-  } catch (const std::exception& error) {
-    const std::string text = error.what();
-    return Internal("{}: {}", doing, text.substr(0, text.find('\n')));
-  }
-}
-
-}  // namespace
 
 void PrepareLibtorch(int threads) {
   at::set_num_threads(std::max(1, threads));
+  SetComputeThreads(threads);
   // Never give memory back, never map single blocks: what a step frees, the next step takes.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
   mallopt(M_TRIM_THRESHOLD, -1);
@@ -131,17 +61,19 @@ struct TorchLearner::Impl {
   Examples train, validation, test;
   NetworkPool* pool;
   Optimiser optimiser;
-  at::Tensor class_weights;
 };
 
 TorchLearner::TorchLearner(Options options, int classes, Examples train, Examples validation, Examples test,
                            NetworkPool* pool) {
   Optimiser optimiser(options.train, pool->spec()->parameter_extent());
-  impl_.reset(new Impl{std::move(options), classes, std::move(train), std::move(validation), std::move(test), pool,
-                       std::move(optimiser), {}});
-  if (!impl_->options.class_weights.empty()) {
-    impl_->class_weights = torch::tensor(impl_->options.class_weights, at::kFloat);
+  if (options.train.engine == "auto") {
+    const Examples& any = train.store != nullptr ? train : test;
+    std::string engine = "torch";
+    if (any.store != nullptr) engine = ResolveEngine(pool, options.train, any.store->height(), nullptr).value_or(engine);
+    options.train.engine = engine;
   }
+  impl_.reset(new Impl{std::move(options), classes, std::move(train), std::move(validation), std::move(test), pool,
+                       std::move(optimiser)});
 }
 
 TorchLearner::~TorchLearner() = default;
@@ -154,9 +86,8 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
     return FailedPrecondition("neither train.local_epochs nor train.local_steps says how long a round is");
   }
   MANAKO_RETURN_IF_ERROR(self.pool->spec()->CheckSame(*task.model->spec));
-  MANAKO_ASSIGN_OR_RETURN(auto network, self.pool->Borrow());
-  CopyInto(*task.model, *network);
-  std::fill_n(network->gradients().data(), network->gradients().size(), 0.0f);
+  MANAKO_ASSIGN_OR_RETURN(auto engine, self.pool->engines()->Borrow(EngineOptions::Of(config)));
+  engine->Load(*task.model);
   if (!self.options.keep_optimiser) self.optimiser.Reset();
 
   BatchPlan plan;
@@ -179,90 +110,76 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
   plan.augmentation = config.augmentation;
   plan.seed = DeriveSeed(self.options.seed, "round", static_cast<uint64_t>(task.round));
 
-  return Guarded("training", [&]() -> absl::StatusOr<Update> {
-    const DropoutStream dropout(Random(plan.seed, "dropout"));
-    network->SetTraining(true);
-    BatchLoader loader(self.train, plan, self.options.normalisation, self.options.ahead);
-    const auto extent = static_cast<size_t>(self.pool->spec()->parameter_extent());
-    Update update;
-    double loss_sum = 0;
-    Batch batch;
-    for (int64_t step = 0; loader.Next(batch); ++step) {
-      double loss_value;
-      {
-        at::Tensor loss;
-        {
-          const Autocast autocast(config.precision, config.device);
-          const at::Tensor logits = network->Forward(AsImages(batch, *self.train.store, config.channels_last, config.device));
-          loss = at::cross_entropy_loss(logits.to(at::kFloat), AsLabels(batch, config.device),
-                                        self.class_weights.defined() ? c10::optional<at::Tensor>(self.class_weights)
-                                                                     : c10::nullopt);
-        }
-        loss.backward();
-        loss_value = loss.item<double>();
-      }
-      if (!std::isfinite(loss_value)) {
-        return absl::OutOfRangeError(fmt::format(
-            "the loss became {} at step {} of round {}: use a smaller train.learning_rate", loss_value, step + 1, task.round));
-      }
-      const double rate = config.learning_rate * ScheduleFactor(config, first + step, total, steps);
-      self.optimiser.Step(rate, network->values().values().subspan(0, extent), network->gradients().values());
-      update.visits += static_cast<int64_t>(batch.labels.size());
-      loss_sum += loss_value * static_cast<double>(batch.labels.size());
+  engine->BeginTraining(plan.seed);
+  BatchLoader loader(self.train, plan, self.options.normalisation, self.options.ahead);
+  const auto extent = static_cast<size_t>(self.pool->spec()->parameter_extent());
+  Update update;
+  double loss_sum = 0;
+  Batch batch;
+  for (int64_t step = 0; loader.Next(batch); ++step) {
+    const Engine::Images images = {&batch, self.train.store->height(), self.train.store->width()};
+    MANAKO_ASSIGN_OR_RETURN(const double loss, engine->Step(images, self.options.class_weights));
+    if (!std::isfinite(loss)) {
+      return absl::OutOfRangeError(
+          fmt::format("the loss became {} at step {} of round {}: use a smaller train.learning_rate", loss, step + 1, task.round));
     }
-    update.model = ParameterSet{self.pool->spec(), network->values().Clone()};
-    if (absl::Status finite = update.model.CheckFinite(); !finite.ok()) {
-      return absl::OutOfRangeError(fmt::format("in round {} {}: use a smaller train.learning_rate", task.round, MessageOf(finite)));
-    }
-    update.images = static_cast<int64_t>(self.train.size());
-    update.metrics["train_loss"] = loss_sum / static_cast<double>(update.visits);
-    return update;
-  });
+    const double rate = config.learning_rate * ScheduleFactor(config, first + step, total, steps);
+    self.optimiser.Step(rate, engine->values().values().subspan(0, extent), engine->gradients().values());
+    update.visits += static_cast<int64_t>(batch.labels.size());
+    loss_sum += loss * static_cast<double>(batch.labels.size());
+  }
+  update.model = ParameterSet{self.pool->spec(), engine->values().Clone()};
+  if (absl::Status finite = update.model.CheckFinite(); !finite.ok()) {
+    return absl::OutOfRangeError(fmt::format("in round {} {}: use a smaller train.learning_rate", task.round, MessageOf(finite)));
+  }
+  update.images = static_cast<int64_t>(self.train.size());
+  update.metrics["train_loss"] = loss_sum / static_cast<double>(update.visits);
+  return update;
 }
 
 absl::StatusOr<Predictions> TorchLearner::Evaluate(const ParameterSet& model, ExampleSet set) {
   const TrainConfig& config = impl_->options.train;
   return Predict(impl_->pool, model, set == ExampleSet::kTest ? impl_->test : impl_->validation, impl_->classes,
-                 config.batch, config.precision, config.device, impl_->options.normalisation);
+                 config.batch, EngineOptions::Of(config), impl_->options.normalisation);
 }
 
 LearnerState TorchLearner::SaveState() const { return impl_->optimiser.Save(); }
 absl::Status TorchLearner::RestoreState(LearnerState state) { return impl_->optimiser.Restore(std::move(state)); }
 
 absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model, const Examples& examples, int classes,
-                                    int batch_size, const std::string& precision, const std::string& device,
-                                    const Normalisation& normalisation) {
+                                    int batch_size, const EngineOptions& engine_options, const Normalisation& normalisation) {
   MANAKO_RETURN_IF_ERROR(pool->spec()->CheckSame(*model.spec));
   Predictions out;
   out.classes = classes;
   out.images = examples.images;
   out.labels = examples.labels;
   if (examples.size() == 0) return out;
-  MANAKO_ASSIGN_OR_RETURN(auto network, pool->Borrow());
-  CopyInto(model, *network);
-  return Guarded("testing", [&]() -> absl::StatusOr<Predictions> {
-    const torch::NoGradGuard no_gradients;
-    const Autocast autocast(precision, device);
-    network->SetTraining(false);
-    BatchPlan plan;
-    plan.batches_per_epoch = static_cast<int>((examples.size() + static_cast<size_t>(batch_size) - 1) / static_cast<size_t>(batch_size));
-    plan.shuffle = false;
-    BatchLoader loader(examples, plan, normalisation, 1);
-    out.probabilities.reserve(examples.size() * static_cast<size_t>(classes));
-    Batch batch;
-    while (loader.Next(batch)) {
-      const at::Tensor logits = network->Forward(AsImages(batch, *examples.store, true, device));
-      const at::Tensor log_p = at::log_softmax(logits.to(at::kCPU, at::kFloat), 1).contiguous();
-      const float* values = log_p.data_ptr<float>();
-      for (size_t i = 0; i < batch.labels.size(); ++i) {
-        const float* row = values + i * static_cast<size_t>(classes);
-        out.loss -= static_cast<double>(row[batch.labels[i]]);
-        for (int c = 0; c < classes; ++c) out.probabilities.push_back(std::exp(row[c]));
+  MANAKO_ASSIGN_OR_RETURN(auto engine, pool->engines()->Borrow(engine_options));
+  engine->Load(model);
+  const size_t batches = (examples.size() + static_cast<size_t>(batch_size) - 1) / static_cast<size_t>(batch_size);
+  BatchPlan plan;
+  plan.batches_per_epoch = static_cast<int>(batches);
+  plan.shuffle = false;
+  const auto largest = static_cast<int>((examples.size() + batches - 1) / batches);
+  BatchLoader loader(examples, plan, normalisation, 1);
+  out.probabilities.reserve(examples.size() * static_cast<size_t>(classes));
+  Batch batch;
+  while (loader.Next(batch)) {
+    const Engine::Images images = {&batch, examples.store->height(), examples.store->width()};
+    MANAKO_ASSIGN_OR_RETURN(const std::vector<float> logits, engine->Logits(images, largest));
+    for (size_t i = 0; i < batch.labels.size(); ++i) {
+      const float* const row = logits.data() + i * static_cast<size_t>(classes);
+      const float top = *std::max_element(row, row + classes);
+      double sum = 0;
+      for (int c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(row[c] - top));
+      out.loss -= static_cast<double>(row[batch.labels[i]] - top) - std::log(sum);
+      for (int c = 0; c < classes; ++c) {
+        out.probabilities.push_back(static_cast<float>(std::exp(static_cast<double>(row[c] - top)) / sum));
       }
     }
-    out.loss /= static_cast<double>(examples.size());
-    return out;
-  });
+  }
+  out.loss /= static_cast<double>(examples.size());
+  return out;
 }
 
 }  // namespace manako

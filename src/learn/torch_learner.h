@@ -1,4 +1,4 @@
-// The learner that everything uses: libtorch behind core's interface.
+// The learner that everything uses: batches, schedule and optimiser around an engine, behind core's interface.
 #ifndef MANAKO_LEARN_TORCH_LEARNER_H_
 #define MANAKO_LEARN_TORCH_LEARNER_H_
 
@@ -10,11 +10,12 @@
 #include "core/learner.h"
 #include "core/run_config.h"
 #include "learn/batch.h"
+#include "learn/engine.h"
 #include "learn/networks.h"
 
 namespace manako {
 
-// libtorch's settings for the whole process: call once, before anything else of this module. `threads` is what one
+// libtorch's and the fused engine's settings for the whole process: call once, before anything else of this module. `threads` is what one
 // training or evaluation uses; how many of them run at once is the caller's choice. With 1, results do not depend on it.
 // Freed memory stays in the process, for the next step to use: fresh pages cost a fifth of a step.
 void PrepareLibtorch(int threads);
@@ -28,7 +29,7 @@ absl::Status CheckDevice(const std::string& device);
 class TorchLearner : public Learner {
  public:
   struct Options {
-    TrainConfig train;               // precision, learning rate and length of a round resolved
+    TrainConfig train;               // precision, learning rate and length of a round resolved; the engine may be auto
     int rounds = 0;                  // of the run, for the schedule
     bool keep_optimiser = true;      // false: the optimiser's state is forgotten before every round
     int batches_per_epoch = 0;       // 0: as many as train.batch makes
@@ -54,8 +55,7 @@ class TorchLearner : public Learner {
 
 // Predictions of a model for any examples, in batches of `batch`.
 absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model, const Examples& examples, int classes,
-                                    int batch, const std::string& precision, const std::string& device,
-                                    const Normalisation& normalisation);
+                                    int batch, const EngineOptions& engine, const Normalisation& normalisation);
 
 }  // namespace manako
 

@@ -13,6 +13,7 @@
 #include "base/status_macros.h"
 #include "data/dataset.h"
 #include "data/split.h"
+#include "learn/engine.h"
 #include "learn/networks.h"
 #include "learn/torch_learner.h"
 #include "study/journal.h"
@@ -154,6 +155,9 @@ class Study {
     MANAKO_RETURN_IF_ERROR(
         pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
     if (!note.empty()) notes_.push_back(note);
+    why.clear();
+    MANAKO_ASSIGN_OR_RETURN(config_.train.engine, ResolveEngine(pool_.get(), config_.train, config_.data.image_size, &why));
+    if (!why.empty()) notes_.push_back(fmt::format("Training with {}: {}.", config_.train.engine == "fused" ? "the fused engine" : "libtorch", why));
     return absl::OkStatus();
   }
 

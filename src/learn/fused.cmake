@@ -1,0 +1,15 @@
+# The fused engine: graphs, plans and loops on oneDNN, and the reader that makes graphs of TorchScript. (Debian's CMake package of
+# oneDNN asks for OpenCL's headers, which nothing here needs.)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+manako_library(fused
+  SOURCES fused/arena.cc fused/convolution.cc fused/graph.cc fused/kernels.cc fused/kernels_norm.cc fused/kernels_pool.cc
+          fused/nodes.cc fused/plan.cc fused/steps.cc fused/weight_gradient.cc
+  DEPS manako_core
+  PRIVATE_DEPS ${DNNL_LIBRARY} OpenMP::OpenMP_CXX)
+manako_library(read_graph
+  SOURCES fused/read_graph.cc
+  DEPS manako_fused
+  PRIVATE_DEPS manako_models manako::torch
+  TESTS fused/plan_test.cc
+  TEST_DEPS manako_models manako::torch)

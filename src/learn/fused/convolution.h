@@ -1,0 +1,51 @@
+// oneDNN's convolutions as steps.
+#ifndef MANAKO_LEARN_FUSED_CONVOLUTION_H_
+#define MANAKO_LEARN_FUSED_CONVOLUTION_H_
+
+#include <dnnl.hpp>
+#include <string>
+
+#include "learn/fused/graph.h"
+#include "learn/fused/layout.h"
+#include "learn/fused/steps.h"
+
+namespace manako::fused {
+
+// A tensor's description for oneDNN.
+dnnl::memory::desc Describe(const Layout& layout);
+
+// One convolution of a plan. `planar`: its input is the images, as [n][3][h][w].
+class Convolution {
+ public:
+  Convolution(const Op& op, const Layout& in, const Layout& out, bool planar, std::string name)
+      : op_(op), in_(in), out_(out), planar_(planar), name_(std::move(name)) {}
+
+  struct Forward {
+    Place x, y;
+    Place weight, bias;      // plain, as in the flat array or a buffer
+    bool training = false;   // false: the reordered weights last from run to run, and are made in the preparing steps
+    bool relu = false;
+    bool sum = false;        // y += the result, before the ReLU
+  };
+  void AddForward(Steps& steps, const Forward& forward);
+  // The gradient of the weights, written to the flat array. The bias is the planner's.
+  void AddBackwardWeights(Steps& steps, const Place& x, const Place& dy);
+  void AddBackwardData(Steps& steps, const Place& dy, const Place& dx);
+
+ private:
+  dnnl::memory::desc Source() const;
+  dnnl::memory::desc PlainWeights() const;
+  dnnl::memory::desc AnyWeights() const;
+  // The weights in another layout, in a buffer of their own where that differs from the plain one.
+  Place Reordered(Steps& steps, const Place& plain, const dnnl::memory::desc& wanted);
+
+  const Op& op_;
+  Layout in_, out_;
+  bool planar_;
+  std::string name_;
+  dnnl::convolution_forward::primitive_desc forward_;
+};
+
+}  // namespace manako::fused
+
+#endif  // MANAKO_LEARN_FUSED_CONVOLUTION_H_

@@ -1,0 +1,154 @@
+#include "learn/fused/fused_engine.h"
+
+#include <omp.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <dnnl.hpp>
+#include <map>
+#include <new>
+#include <tuple>
+#include <utility>
+
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "learn/fused/plan.h"
+
+namespace manako::fused {
+namespace {
+
+// Memory in large pages where the system gives them: a step walks through all of it.
+class Arena {
+ public:
+  ~Arena() { std::free(data_); }
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  float* data() const { return data_; }
+  // At least so many floats; what was there is lost where it grows.
+  void Grow(int64_t floats) {
+    if (floats <= floats_) return;
+    std::free(data_);
+    data_ = nullptr;
+    floats_ = 0;
+    constexpr size_t kPage = size_t{2} << 20;
+    const size_t bytes = (static_cast<size_t>(floats) * sizeof(float) + kPage - 1) / kPage * kPage;
+    data_ = static_cast<float*>(std::aligned_alloc(kPage, bytes));
+    if (data_ == nullptr) throw std::bad_alloc();
+    madvise(data_, bytes, MADV_HUGEPAGE);
+    floats_ = floats;
+  }
+
+ private:
+  float* data_ = nullptr;
+  int64_t floats_ = 0;
+};
+
+template <typename Body>
+auto Guarded(const char* doing, Body body) -> decltype(body()) {
+  const auto out_of_memory = [&] {
+    return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size", doing);
+  };
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return out_of_memory();
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) return out_of_memory();
+    return Internal("{}: oneDNN: {}", doing, error.message);
+  }
+}
+
+class FusedEngine : public Engine {
+ public:
+  FusedEngine(std::shared_ptr<const ModelSpec> spec, int threads, GraphSource graphs)
+      : spec_(std::move(spec)), threads_(threads), graphs_(std::move(graphs)), values_(spec_->size()), gradients_(spec_->parameter_extent()) {}
+
+  void Load(const ParameterSet& model) override {
+    std::memcpy(values_.data(), model.values.data(), static_cast<size_t>(model.values.size()) * sizeof(float));
+    prepared_ = nullptr;
+  }
+  FlatArray& values() override { return values_; }
+  FlatArray& gradients() override { return gradients_; }
+  void BeginTraining(uint64_t seed) override {
+    seed_ = seed;
+    step_ = 0;
+    prepared_ = nullptr;
+    // What no gradient reaches stays as it is.
+    std::memset(gradients_.data(), 0, static_cast<size_t>(gradients_.size()) * sizeof(float));
+  }
+
+  absl::StatusOr<double> Step(const Images& images, std::span<const double> class_weights) override {
+    return Guarded("training", [&]() -> absl::StatusOr<double> {
+      omp_set_num_threads(threads_);  // of this thread
+      const auto n = static_cast<int64_t>(images.batch->labels.size());
+      MANAKO_ASSIGN_OR_RETURN(Plan * plan, PlanFor({n, images.height, images.width, true}));
+      PlanRun run;
+      run.arena = arena_.data();
+      run.images = images.batch->pixels.data();
+      run.labels = images.batch->labels;
+      run.class_weights = class_weights;
+      run.values = values_.data();
+      run.gradients = gradients_.data();
+      run.dropout_seed = DeriveSeed(seed_, "step", static_cast<uint64_t>(step_++));
+      plan->Run(run);
+      return run.loss;
+    });
+  }
+
+  absl::StatusOr<std::vector<float>> Logits(const Images& images, int largest) override {
+    return Guarded("testing", [&]() -> absl::StatusOr<std::vector<float>> {
+      omp_set_num_threads(threads_);
+      const auto n = static_cast<int64_t>(images.batch->labels.size());
+      // One plan for all batches, so that folded weights are made once: the rest of a smaller batch is any image.
+      MANAKO_ASSIGN_OR_RETURN(Plan * plan, PlanFor({std::max<int64_t>(n, largest), images.height, images.width, false}));
+      std::vector<float>& pixels = images.batch->pixels;
+      pixels.resize(static_cast<size_t>(plan->batch() * images.height * images.width * 3));
+      std::vector<float> logits(static_cast<size_t>(plan->batch() * plan->classes()));
+      PlanRun run;
+      run.arena = arena_.data();
+      run.images = pixels.data();
+      run.values = values_.data();
+      run.prepare = prepared_ != plan;
+      run.logits = logits.data();
+      plan->Run(run);
+      prepared_ = plan;
+      logits.resize(static_cast<size_t>(n * plan->classes()));
+      return logits;
+    });
+  }
+
+ private:
+  absl::StatusOr<Plan*> PlanFor(const GraphRequest& request) {
+    std::unique_ptr<Plan>& plan = plans_[{request.n, request.height, request.width, request.training}];
+    if (plan == nullptr) {
+      MANAKO_ASSIGN_OR_RETURN(const Graph graph, graphs_(request));
+      MANAKO_ASSIGN_OR_RETURN(plan, Plan::Make(graph, spec_->parameter_extent()));
+      const float* const before = arena_.data();
+      arena_.Grow(plan->arena_floats());
+      if (arena_.data() != before) prepared_ = nullptr;
+    }
+    return plan.get();
+  }
+
+  std::shared_ptr<const ModelSpec> spec_;
+  int threads_;
+  GraphSource graphs_;
+  FlatArray values_, gradients_;
+  Arena arena_;
+  std::map<std::tuple<int64_t, int64_t, int64_t, bool>, std::unique_ptr<Plan>> plans_;
+  const Plan* prepared_ = nullptr;  // the inference plan whose weights are in the arena
+  uint64_t seed_ = 0;
+  int64_t step_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, int threads, GraphSource graphs) {
+  return std::make_unique<FusedEngine>(std::move(spec), threads, std::move(graphs));
+}
+
+}  // namespace manako::fused

@@ -1,0 +1,765 @@
+#include "learn/fused/plan.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/random.h"
+#include "base/status_macros.h"
+#include "learn/fused/convolution.h"
+#include "learn/fused/kernels.h"
+#include "learn/fused/nodes.h"
+#include "learn/fused/steps.h"
+
+namespace manako::fused {
+namespace {
+
+// The block of channels that oneDNN prefers for convolutions on this processor.
+int64_t PreferredBlock() {
+  static const int64_t block = [] {
+    using dnnl::memory;
+    const auto any = [](memory::dims dims) { return memory::desc(dims, memory::data_type::f32, memory::format_tag::any); };
+    const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+    const dnnl::convolution_forward::desc wanted(dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
+                                                 any({2, 64, 32, 32}), any({64, 64, 3, 3}), any({2, 64, 32, 32}), {1, 1}, {1, 1}, {1, 1});
+    const dnnl::convolution_forward::primitive_desc description(wanted, engine);
+    const memory::desc blocked({2, 64, 32, 32}, memory::data_type::f32, memory::format_tag::nChw16c);
+    return description.dst_desc() == blocked ? 16 : 8;
+  }();
+  return block;
+}
+
+// What one channel-wise operation keeps for its backward: arrays of padded() floats in one buffer.
+struct ChannelArrays {
+  Place place;
+  int64_t padded = 0;
+  float* Get(const Frame& frame, int64_t which) const { return frame[place] + which * padded; }
+};
+enum ChannelArray { kMean, kInverse, kScale, kShift, kSumD, kSumDx, kVariance, kChannelArrays };
+
+class Planner : public Plan {
+ public:
+  Planner(const Graph& graph, int64_t trained) : graph_(graph), trained_(trained), block_(PreferredBlock()) {}
+
+  absl::Status Build();
+
+  int64_t arena_floats() const override { return steps_.arena_floats(); }
+  int64_t batch() const override { return n_; }
+  int64_t classes() const override { return classes_; }
+  void Run(PlanRun& run) override { steps_.Run(run); }
+  std::string Profile() const override { return steps_.Profile(); }
+
+ private:
+  struct Addend {
+    Place place;
+    bool shared;  // somebody else reads it too: it must not be overwritten
+  };
+
+  absl::Status Check() const;
+  const Shape& ShapeOf(int tensor) const { return graph_.shapes[static_cast<size_t>(tensor)]; }
+  Layout LayoutOf(int tensor) const {
+    const Shape& s = ShapeOf(tensor);
+    return {s[0], s[1], s.size() == 4 ? s[2] : 1, s.size() == 4 ? s[3] : 1, block_};
+  }
+  bool IsImage(int tensor) const { return ShapeOf(tensor).size() == 4; }
+  // Floats in memory: images are padded, vectors are plain.
+  int64_t Floats(int tensor) const { return IsImage(tensor) ? LayoutOf(tensor).floats() : Elements(ShapeOf(tensor)); }
+  Place NewTensor(int tensor) { return steps_.NewBuffer(Floats(tensor)); }
+  Place& At(int tensor) { return places_[static_cast<size_t>(tensor)]; }
+  std::string Name(const Node& node) const { return fmt::format("{} {}", OpName(node.op.kind), ToString(ShapeOf(node.op.output))); }
+
+  void Forward(Node& node, size_t index);
+  void ForwardConvolution(const Node& node, size_t index);
+  void ForwardNorm(const Node& node, size_t index);
+  void ForwardActivation(const Node& node);
+  void ForwardPool(const Node& node, size_t index);
+  void ForwardLinear(const Node& node);
+  void ForwardSum(const Node& node);
+  void ForwardProduct(const Node& node);
+  void ForwardConcat(const Node& node);
+  void ForwardFlatten(const Node& node);
+  void ForwardDropout(const Node& node, size_t index);
+  void FoldNorm(const Node& node, Place& weight, Place& bias);
+  bool MayOverwrite(int tensor, size_t index) const;
+  void Loss();
+
+  void Backward(const Node& node, size_t index);
+  void BackwardConvolution(const Node& node, size_t index);
+  // The gradient of a convolution's bias from `d`, the gradient of `tensor`.
+  void SumBias(const Node& node, const Place& output, bool write, int tensor, const Place& d);
+  void BackwardNorm(const Node& node, size_t index);
+  void BackwardActivation(const Node& node);
+  void BackwardPool(const Node& node, size_t index);
+  void BackwardLinear(const Node& node);
+  void BackwardProduct(const Node& node);
+  void BackwardConcat(const Node& node);
+  void BackwardFlatten(const Node& node);
+  void BackwardDropout(const Node& node, size_t index);
+
+  std::vector<Addend>& Gradients(int tensor) { return gradients_[static_cast<size_t>(tensor)]; }
+  void AddGradient(int tensor, const Place& place, bool shared = false) {
+    if (tensor != graph_.input) Gradients(tensor).push_back({place, shared});
+  }
+  // All addends of a gradient in one buffer that may be overwritten.
+  Place TakeGradient(int tensor);
+  // At most two addends.
+  std::vector<Addend> TakeTwo(int tensor);
+  // What the forward wrote, or wrote and can make again.
+  Place Again(int tensor);
+
+  const Graph graph_;
+  const int64_t trained_;
+  const int64_t block_;
+  int64_t n_ = 0, classes_ = 0;
+  Steps steps_;
+  std::vector<Node> nodes_;
+  std::vector<int> maker_;                 // of each tensor, the node that writes it
+  std::vector<Place> places_;              // of each tensor
+  std::vector<Place> again_;               // of tensors that were made again
+  std::vector<std::vector<Addend>> gradients_;
+  std::vector<Place> kept_;                // of each node: a pool's winners, a dropout's mask
+  std::vector<ChannelArrays> channels_;    // of each node that is a BatchNorm
+  std::deque<Convolution> convolutions_;   // by node in convolution_of_
+  std::vector<Convolution*> convolution_of_;
+  Place planes_;
+};
+
+absl::Status Planner::Check() const {
+  std::set<int64_t> seen;
+  for (const Node& node : nodes_) {
+    for (const int64_t offset : {node.op.weight, node.op.bias, node.folded ? node.norm.weight : kNone, node.folded ? node.norm.bias : kNone}) {
+      if (offset == kNone) continue;
+      if (!seen.insert(offset).second) return absl::UnimplementedError("parameters that are used twice");
+      if (offset >= trained_) return absl::UnimplementedError("weights that are not trained");
+    }
+    for (const int input : node.op.inputs) {
+      if (input == graph_.input && node.op.kind != OpKind::kConvolution) {
+        return absl::UnimplementedError(fmt::format("{} of the images themselves", OpName(node.op.kind)));
+      }
+    }
+    const bool by_image = node.op.kind == OpKind::kConcat || node.op.kind == OpKind::kAdaptiveAverage;
+    if (by_image && !IsImage(node.op.output)) return absl::UnimplementedError(fmt::format("{} of vectors", OpName(node.op.kind)));
+    if (node.op.kind == OpKind::kMaxPool && node.op.kernel[0] * node.op.kernel[1] > 256) {
+      return absl::UnimplementedError("a max pool over more than 256 pixels");
+    }
+  }
+  if (IsImage(graph_.output) || graph_.output == graph_.input) return absl::UnimplementedError("an output that is no vector");
+  return absl::OkStatus();
+}
+
+absl::Status Planner::Build() {
+  n_ = ShapeOf(graph_.input)[0];
+  nodes_ = GroupNodes(graph_);
+  MANAKO_RETURN_IF_ERROR(Check());
+  classes_ = ShapeOf(graph_.output)[1];
+  places_.resize(graph_.shapes.size());
+  again_.resize(graph_.shapes.size());
+  gradients_.resize(graph_.shapes.size());
+  maker_.assign(graph_.shapes.size(), -1);
+  kept_.resize(nodes_.size());
+  channels_.resize(nodes_.size());
+  convolution_of_.assign(nodes_.size(), nullptr);
+  for (size_t i = 0; i < nodes_.size(); ++i) maker_[static_cast<size_t>(nodes_[i].op.output)] = static_cast<int>(i);
+
+  const Layout images = LayoutOf(graph_.input);
+  planes_ = steps_.NewBuffer(Elements(ShapeOf(graph_.input)));
+  steps_.Add("images", {planes_}, [images, planes = planes_](const Frame& frame) {
+    ToPlanes(frame.run.images, images.n, images.pixels(), frame[planes]);
+  });
+  At(graph_.input) = planes_;
+  for (size_t i = 0; i < nodes_.size(); ++i) Forward(nodes_[i], i);
+  if (graph_.training) {
+    Loss();
+    for (size_t i = nodes_.size(); i-- > 0;) Backward(nodes_[i], i);
+  } else {
+    const Place logits = At(graph_.output);
+    const auto bytes = static_cast<size_t>(n_ * classes_) * sizeof(float);
+    steps_.Add("logits", {logits}, [logits, bytes](const Frame& frame) {
+      if (frame.run.logits != nullptr) std::memcpy(frame.run.logits, frame[logits], bytes);
+    });
+  }
+  steps_.PlanMemory();
+  return absl::OkStatus();
+}
+
+void Planner::Forward(Node& node, size_t index) {
+  switch (node.op.kind) {
+    case OpKind::kConvolution:
+      return ForwardConvolution(node, index);
+    case OpKind::kBatchNorm:
+      return ForwardNorm(node, index);
+    case OpKind::kRelu:
+    case OpKind::kRelu6:
+    case OpKind::kHardSwish:
+    case OpKind::kHardSigmoid:
+    case OpKind::kSigmoid:
+      return ForwardActivation(node);
+    case OpKind::kMaxPool:
+    case OpKind::kAveragePool:
+    case OpKind::kAdaptiveAverage:
+      return ForwardPool(node, index);
+    case OpKind::kLinear:
+      return ForwardLinear(node);
+    case OpKind::kAdd:
+      return ForwardSum(node);
+    case OpKind::kMultiply:
+      return ForwardProduct(node);
+    case OpKind::kConcat:
+      return ForwardConcat(node);
+    case OpKind::kFlatten:
+      return ForwardFlatten(node);
+    case OpKind::kDropout:
+      return ForwardDropout(node, index);
+  }
+}
+
+// Whether nobody reads the tensor after this node, so that its buffer can take the node's result.
+bool Planner::MayOverwrite(int tensor, size_t index) const {
+  if (graph_.training || tensor == graph_.input || tensor == graph_.output) return false;
+  for (size_t i = index; i < nodes_.size(); ++i) {
+    const auto& inputs = nodes_[i].op.inputs;
+    if (std::find(inputs.begin(), inputs.end(), tensor) != inputs.end()) return false;
+    if (i > index && nodes_[i].residual == tensor) return false;
+  }
+  // A flattened tensor may share its buffer.
+  for (const Node& node : nodes_) {
+    if (node.op.kind == OpKind::kFlatten && (node.op.inputs[0] == tensor || node.op.output == tensor)) return false;
+  }
+  return true;
+}
+
+void Planner::FoldNorm(const Node& node, Place& weight, Place& bias) {
+  const Shape& out = ShapeOf(node.op.output);
+  const int64_t channels = out[1];
+  const int64_t field = ShapeOf(node.op.inputs[0])[1] / node.op.groups * node.op.kernel[0] * node.op.kernel[1];
+  const Place plain_weight = weight, plain_bias = bias;
+  weight = steps_.NewBuffer(channels * field);
+  bias = steps_.NewBuffer(channels);
+  const Op norm = node.norm;
+  steps_.set_preparing(true);
+  steps_.Add("fold " + Name(node), {weight, bias}, [=, to_weight = weight, to_bias = bias](const Frame& frame) {
+    const float* const values = frame.run.values;
+    for (int64_t c = 0; c < channels; ++c) {
+      const double inverse = 1 / std::sqrt(static_cast<double>(values[norm.variance + c]) + norm.epsilon);
+      const double scale = inverse * (norm.weight == kNone ? 1.0 : static_cast<double>(values[norm.weight + c]));
+      const double own = plain_bias ? static_cast<double>(frame[plain_bias][c]) : 0.0;
+      const double beta = norm.bias == kNone ? 0.0 : static_cast<double>(values[norm.bias + c]);
+      frame[to_bias][c] = static_cast<float>(beta + (own - static_cast<double>(values[norm.mean + c])) * scale);
+      const float* from = frame[plain_weight] + c * field;
+      float* to = frame[to_weight] + c * field;
+      const auto factor = static_cast<float>(scale);
+      for (int64_t i = 0; i < field; ++i) to[i] = from[i] * factor;
+    }
+  });
+  steps_.set_preparing(false);
+}
+
+void Planner::ForwardConvolution(const Node& node, size_t index) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  convolutions_.emplace_back(node.op, LayoutOf(x), LayoutOf(y), x == graph_.input, Name(node));
+  Convolution& convolution = convolutions_.back();
+  convolution_of_[index] = &convolution;
+  Convolution::Forward forward;
+  forward.x = At(x);
+  forward.weight = Place::Values(node.op.weight);
+  forward.bias = Place::Values(node.op.bias);
+  forward.training = graph_.training;
+  if (node.folded) FoldNorm(node, forward.weight, forward.bias);
+  const bool in_place = node.residual >= 0 && MayOverwrite(node.residual, index);
+  forward.sum = in_place;
+  forward.relu = node.relu && (node.residual < 0 || in_place);
+  At(y) = forward.y = in_place ? At(node.residual) : NewTensor(y);
+  convolution.AddForward(steps_, forward);
+  if (node.residual < 0 || in_place) return;
+  const int64_t floats = Floats(y);
+  steps_.Add("add " + Name(node), {At(y), At(node.residual)}, [=, to = At(y), residual = At(node.residual), relu = node.relu](const Frame& frame) {
+    fused::Add(floats, frame[to], frame[residual], frame[to]);
+    if (relu) Activate(OpKind::kRelu, floats, frame[to], frame[to]);
+  });
+}
+
+void Planner::ForwardNorm(const Node& node, size_t index) {
+  const Op op = node.op;
+  const int x = op.inputs[0], y = op.output;
+  const Layout layout = LayoutOf(x);
+  const ChannelArrays arrays = {steps_.NewBuffer(kChannelArrays * layout.padded()), layout.padded()};
+  channels_[index] = arrays;
+  const bool batch = op.batch_statistics;
+  const auto statistics = [=, from = At(x)](const Frame& frame) {
+    float *mean = arrays.Get(frame, kMean), *variance = arrays.Get(frame, kVariance);
+    float* const values = frame.run.values;
+    if (batch) {
+      Moments(layout, frame[from], mean, variance);
+    } else {
+      std::fill_n(mean, layout.padded(), 0.0f);
+      std::fill_n(variance, layout.padded(), 0.0f);
+      std::copy_n(values + op.mean, layout.channels, mean);
+      std::copy_n(values + op.variance, layout.channels, variance);
+    }
+    if (batch && op.mean != kNone && op.variance != kNone) {
+      const double count = static_cast<double>(layout.n * layout.pixels()), unbiased = count / (count - 1);
+      const double keep = 1 - op.momentum;
+      for (int64_t c = 0; c < layout.channels; ++c) {
+        float &running_mean = values[op.mean + c], &running_variance = values[op.variance + c];
+        running_mean = static_cast<float>(keep * static_cast<double>(running_mean) + op.momentum * static_cast<double>(mean[c]));
+        running_variance = static_cast<float>(keep * static_cast<double>(running_variance) +
+                                              op.momentum * unbiased * static_cast<double>(variance[c]));
+      }
+    }
+    for (int64_t c = 0; c < layout.padded(); ++c) {
+      const bool real = c < layout.channels;
+      const double inverse = 1 / std::sqrt(static_cast<double>(variance[c]) + op.epsilon);
+      const double gamma = !real ? 0.0 : op.weight == kNone ? 1.0 : static_cast<double>(values[op.weight + c]);
+      const double beta = !real || op.bias == kNone ? 0.0 : static_cast<double>(values[op.bias + c]);
+      arrays.Get(frame, kInverse)[c] = static_cast<float>(inverse);
+      arrays.Get(frame, kScale)[c] = static_cast<float>(gamma * inverse);
+      arrays.Get(frame, kShift)[c] = static_cast<float>(beta - static_cast<double>(mean[c]) * gamma * inverse);
+    }
+  };
+  if (batch) {
+    steps_.Add("statistics " + Name(node), {At(x), arrays.place}, statistics);
+  } else {
+    steps_.set_preparing(!graph_.training);
+    steps_.Add("statistics " + Name(node), {arrays.place}, [statistics](const Frame& frame) { statistics(frame); });
+    steps_.set_preparing(false);
+  }
+  At(y) = NewTensor(y);
+  const Place residual = node.residual >= 0 ? At(node.residual) : Place{};
+  steps_.Add("normalise " + Name(node), {At(x), arrays.place, residual, At(y)},
+             [=, relu = node.relu, from = At(x), to = At(y)](const Frame& frame) {
+               ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift), frame[residual], relu, frame[to]);
+             });
+}
+
+void Planner::ForwardActivation(const Node& node) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  At(y) = NewTensor(y);
+  const bool clear = IsImage(y) && LayoutOf(y).channels != LayoutOf(y).padded();
+  steps_.Add(Name(node), {At(x), At(y)},
+             [=, kind = node.op.kind, floats = Floats(y), layout = LayoutOf(y), from = At(x), to = At(y)](const Frame& frame) {
+               Activate(kind, floats, frame[from], frame[to]);
+               if (clear) ClearPadding(layout, frame[to]);
+             });
+}
+
+void Planner::ForwardPool(const Node& node, size_t index) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  At(y) = NewTensor(y);
+  const Layout in = LayoutOf(x), out = LayoutOf(y);
+  const Window window = {node.op.kernel, node.op.stride, node.op.padding};
+  const Place from = At(x), to = At(y);
+  if (node.op.kind == OpKind::kMaxPool) {
+    if (graph_.training) kept_[index] = steps_.NewBuffer((out.floats() + 3) / 4);
+    steps_.Add(Name(node), {from, to, kept_[index]}, [=, winner = kept_[index]](const Frame& frame) {
+      MaxPool(in, out, window, frame[from], frame[to], reinterpret_cast<uint8_t*>(frame[winner]));
+    });
+  } else if (node.op.kind == OpKind::kAveragePool) {
+    steps_.Add(Name(node), {from, to}, [=, count = node.op.count_padding](const Frame& frame) {
+      AveragePool(in, out, window, count, frame[from], frame[to]);
+    });
+  } else {
+    steps_.Add(Name(node), {from, to}, [=](const Frame& frame) { AdaptiveAverage(in, out, frame[from], frame[to]); });
+  }
+}
+
+// y = x weight^T + bias, row-major.
+void Planner::ForwardLinear(const Node& node) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  At(y) = NewTensor(y);
+  const int64_t n = n_, in = ShapeOf(x)[1], out = ShapeOf(y)[1];
+  const Place weight = Place::Values(node.op.weight), bias = Place::Values(node.op.bias);
+  steps_.Add(Name(node), {At(x), At(y)}, [=, relu = node.relu, from = At(x), to = At(y)](const Frame& frame) {
+    float* const rows = frame[to];
+    if (bias) {
+      for (int64_t i = 0; i < n; ++i) std::copy_n(frame[bias], out, rows + i * out);
+    }
+    const dnnl::status status = dnnl::sgemm('N', 'T', n, out, in, 1.0f, frame[from], in, frame[weight], in, bias ? 1.0f : 0.0f, rows, out);
+    if (status != dnnl::status::success) throw dnnl::error(dnnl_out_of_memory, "sgemm");
+    if (relu) Activate(OpKind::kRelu, n * out, rows, rows);
+  });
+}
+
+void Planner::ForwardSum(const Node& node) {
+  const int y = node.op.output;
+  At(y) = NewTensor(y);
+  const Place a = At(node.op.inputs[0]), b = At(node.op.inputs[1]);
+  steps_.Add(Name(node), {a, b, At(y)}, [=, floats = Floats(y), to = At(y)](const Frame& frame) {
+    fused::Add(floats, frame[a], frame[b], frame[to]);
+  });
+}
+
+void Planner::ForwardProduct(const Node& node) {
+  const int a = node.op.inputs[0], b = node.op.inputs[1], y = node.op.output;
+  At(y) = NewTensor(y);
+  const bool by_channel = ShapeOf(a) != ShapeOf(b);
+  steps_.Add(Name(node), {At(a), At(b), At(y)},
+             [=, layout = LayoutOf(y), floats = Floats(y), factor = At(a), x = At(b), to = At(y)](const Frame& frame) {
+               if (by_channel) {
+                 MultiplyChannels(layout, frame[factor], frame[x], frame[to]);
+               } else {
+                 Multiply(floats, frame[factor], frame[x], frame[to]);
+               }
+             });
+}
+
+void Planner::ForwardConcat(const Node& node) {
+  const int y = node.op.output;
+  At(y) = NewTensor(y);
+  const Layout whole = LayoutOf(y);
+  std::vector<Place> uses = {At(y)};
+  std::vector<std::pair<Layout, Place>> parts;
+  for (const int input : node.op.inputs) {
+    parts.emplace_back(LayoutOf(input), At(input));
+    uses.push_back(At(input));
+  }
+  steps_.Add(Name(node), uses, [=, to = At(y)](const Frame& frame) {
+    int64_t first = 0;
+    for (const auto& [layout, place] : parts) {
+      CopyChannels(layout, whole, first, /*to_whole=*/true, frame[place], frame[to]);
+      first += layout.channels;
+    }
+    if (whole.channels != whole.padded()) ClearPadding(whole, frame[to]);
+  });
+}
+
+void Planner::ForwardFlatten(const Node& node) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  const Layout layout = LayoutOf(x);
+  if (layout.pixels() == 1 && layout.channels == layout.padded()) {
+    At(y) = At(x);
+    return;
+  }
+  At(y) = NewTensor(y);
+  steps_.Add(Name(node), {At(x), At(y)}, [=, from = At(x), to = At(y)](const Frame& frame) { ToPlain(layout, frame[from], frame[to]); });
+}
+
+void Planner::ForwardDropout(const Node& node, size_t index) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  At(y) = NewTensor(y);
+  kept_[index] = NewTensor(y);
+  // Layers are told apart by their place among the network's dropouts.
+  int64_t layer = 0;
+  for (size_t i = 0; i < index; ++i) layer += nodes_[i].op.kind == OpKind::kDropout ? 1 : 0;
+  steps_.Add(Name(node), {At(x), At(y), kept_[index]},
+             [=, floats = Floats(y), p = node.op.probability, from = At(x), to = At(y), mask = kept_[index]](const Frame& frame) {
+               Dropout(Random(frame.run.dropout_seed, "dropout", static_cast<uint64_t>(layer)), p, floats, frame[from], frame[mask], frame[to]);
+             });
+}
+
+void Planner::Loss() {
+  const Place logits = At(graph_.output), gradient = steps_.NewBuffer(n_ * classes_);
+  steps_.Add("loss", {logits, gradient}, [=, n = n_, classes = classes_](const Frame& frame) {
+    frame.run.loss = CrossEntropy(frame.run.labels, classes, frame.run.class_weights, frame[logits], frame[gradient]);
+    if (frame.run.logits != nullptr) std::copy_n(frame[logits], n * classes, frame.run.logits);
+  });
+  AddGradient(graph_.output, gradient);
+}
+
+void Planner::Backward(const Node& node, size_t index) {
+  if (Gradients(node.op.output).empty()) return;  // nothing of the loss depends on it
+  switch (node.op.kind) {
+    case OpKind::kConvolution:
+      return BackwardConvolution(node, index);
+    case OpKind::kBatchNorm:
+      return BackwardNorm(node, index);
+    case OpKind::kRelu:
+    case OpKind::kRelu6:
+    case OpKind::kHardSwish:
+    case OpKind::kHardSigmoid:
+    case OpKind::kSigmoid:
+      return BackwardActivation(node);
+    case OpKind::kMaxPool:
+    case OpKind::kAveragePool:
+    case OpKind::kAdaptiveAverage:
+      return BackwardPool(node, index);
+    case OpKind::kLinear:
+      return BackwardLinear(node);
+    case OpKind::kAdd:
+      for (const Addend& addend : TakeTwo(node.op.output)) {
+        for (const int input : node.op.inputs) AddGradient(input, addend.place, /*shared=*/true);
+      }
+      return;
+    case OpKind::kMultiply:
+      return BackwardProduct(node);
+    case OpKind::kConcat:
+      return BackwardConcat(node);
+    case OpKind::kFlatten:
+      return BackwardFlatten(node);
+    case OpKind::kDropout:
+      return BackwardDropout(node, index);
+  }
+}
+
+std::vector<Planner::Addend> Planner::TakeTwo(int tensor) {
+  std::vector<Addend> addends = std::move(Gradients(tensor));
+  Gradients(tensor).clear();
+  const int64_t floats = Floats(tensor);
+  while (addends.size() > 2) {
+    const Addend a = addends.back();
+    addends.pop_back();
+    Addend& b = addends.back();
+    const Place sum = !a.shared ? a.place : !b.shared ? b.place : NewTensor(tensor);
+    steps_.Add("add gradients", {a.place, b.place, sum}, [=, left = a.place, right = b.place](const Frame& frame) {
+      fused::Add(floats, frame[left], frame[right], frame[sum]);
+    });
+    b = {sum, false};
+  }
+  return addends;
+}
+
+Place Planner::TakeGradient(int tensor) {
+  const std::vector<Addend> addends = TakeTwo(tensor);
+  const Addend& a = addends.front();
+  const int64_t floats = Floats(tensor);
+  if (addends.size() == 2) {
+    const Addend& b = addends.back();
+    const Place sum = !a.shared ? a.place : !b.shared ? b.place : NewTensor(tensor);
+    steps_.Add("add gradients", {a.place, b.place, sum}, [=, left = a.place, right = b.place](const Frame& frame) {
+      fused::Add(floats, frame[left], frame[right], frame[sum]);
+    });
+    return sum;
+  }
+  if (!a.shared) return a.place;
+  const Place copy = NewTensor(tensor);
+  steps_.Add("copy gradient", {a.place, copy}, [=, from = a.place](const Frame& frame) { std::copy_n(frame[from], floats, frame[copy]); });
+  return copy;
+}
+
+// BatchNorm's output is not kept where its input is kept anyway: a pass over memory costs less than room for it.
+Place Planner::Again(int tensor) {
+  const int maker = maker_[static_cast<size_t>(tensor)];
+  if (maker < 0) return At(tensor);
+  const Node& node = nodes_[static_cast<size_t>(maker)];
+  if (node.op.kind != OpKind::kBatchNorm || node.residual >= 0) return At(tensor);
+  Place& again = again_[static_cast<size_t>(tensor)];
+  if (again) return again;
+  again = NewTensor(tensor);
+  const ChannelArrays arrays = channels_[static_cast<size_t>(maker)];
+  const Place from = At(node.op.inputs[0]);
+  steps_.Add("normalise again " + Name(node), {from, arrays.place, again},
+             [=, layout = LayoutOf(tensor), relu = node.relu, to = again](const Frame& frame) {
+               ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift), nullptr, relu, frame[to]);
+             });
+  return again;
+}
+
+void Planner::SumBias(const Node& node, const Place& output, bool write, int tensor, const Place& d) {
+  steps_.Add("backward bias " + Name(node), {output, d}, [=, layout = LayoutOf(tensor), bias = node.op.bias](const Frame& frame) {
+    ChannelSums(layout, frame[output], write, frame[d], frame.run.gradients + bias);
+  });
+}
+
+void Planner::BackwardConvolution(const Node& node, size_t index) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  const bool mask = node.relu && !node.masked_by_pool;
+  const bool only_read = !mask && Gradients(y).size() == 1;
+  const Place dy = only_read ? Gradients(y).front().place : TakeGradient(y);
+  // A pool that masks the gradient has summed it too.
+  if (node.op.bias != kNone && !node.masked_by_pool) {
+    SumBias(node, mask ? At(y) : Place{}, /*write=*/mask, y, dy);
+  } else if (mask) {
+    steps_.Add("mask " + Name(node), {At(y), dy}, [=, floats = Floats(y), output = At(y)](const Frame& frame) {
+      MaskByOutput(floats, frame[output], frame[dy]);
+    });
+  }
+  Convolution& convolution = *convolution_of_[index];
+  convolution.AddBackwardWeights(steps_, Again(x), dy);
+  if (x == graph_.input) return;
+  const Place dx = NewTensor(x);
+  convolution.AddBackwardData(steps_, dy, dx);
+  AddGradient(x, dx);
+}
+
+void Planner::BackwardNorm(const Node& node, size_t index) {
+  const Op op = node.op;
+  const int x = op.inputs[0], y = op.output;
+  const Layout layout = LayoutOf(x);
+  const ChannelArrays arrays = channels_[index];
+  std::vector<Addend> addends = TakeTwo(y);
+  const Addend first = addends.front(), second = addends.size() > 1 ? addends.back() : Addend{{}, true};
+  const bool to_residual = node.residual >= 0;
+  // The residual's gradient is the masked one, which must be written; otherwise it is worked out twice and only dx is.
+  Place masked;
+  if (to_residual) masked = !first.shared ? first.place : !second.shared ? second.place : NewTensor(y);
+  const Place output = to_residual && node.relu ? At(y) : Place{};
+  const auto norm = [=, from = At(x), relu = node.relu](const Frame& frame) {
+    return NormBackward{frame[from],
+                        arrays.Get(frame, kMean),
+                        arrays.Get(frame, kInverse),
+                        arrays.Get(frame, kScale),
+                        arrays.Get(frame, kShift),
+                        frame[output],
+                        relu,
+                        op.batch_statistics};
+  };
+  steps_.Add("sums backward " + Name(node), {At(x), arrays.place, output, first.place, second.place, masked},
+             [=, d1 = first.place, d2 = second.place](const Frame& frame) {
+               float *sum_d = arrays.Get(frame, kSumD), *sum_dx = arrays.Get(frame, kSumDx);
+               NormBackwardSums(layout, norm(frame), frame[d1], frame[d2], frame[masked], sum_d, sum_dx);
+               if (op.bias != kNone) std::copy_n(sum_d, layout.channels, frame.run.gradients + op.bias);
+               if (op.weight != kNone) std::copy_n(sum_dx, layout.channels, frame.run.gradients + op.weight);
+             });
+  const Place d1 = to_residual ? masked : first.place, d2 = to_residual ? Place{} : second.place;
+  const bool may_overwrite = !to_residual && (!first.shared || (second.place && !second.shared));
+  const Place dx = !may_overwrite ? NewTensor(x) : !first.shared ? first.place : second.place;
+  steps_.Add("normalise backward " + Name(node), {At(x), arrays.place, output, d1, d2, dx}, [=](const Frame& frame) {
+    NormBackwardApply(layout, norm(frame), frame[d1], frame[d2], /*mask=*/!to_residual, arrays.Get(frame, kSumD),
+                      arrays.Get(frame, kSumDx), frame[dx]);
+  });
+  AddGradient(x, dx);
+  if (to_residual) AddGradient(node.residual, masked);
+}
+
+void Planner::BackwardActivation(const Node& node) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  const Place d = TakeGradient(y), kept = node.op.kind == OpKind::kSigmoid ? At(y) : Again(x);
+  steps_.Add("backward " + Name(node), {kept, d}, [=, kind = node.op.kind, floats = Floats(y)](const Frame& frame) {
+    ActivateBackward(kind, floats, frame[kept], frame[d]);
+  });
+  AddGradient(x, d);
+}
+
+void Planner::BackwardPool(const Node& node, size_t index) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  const Place dy = TakeGradient(y), dx = NewTensor(x);
+  const Layout in = LayoutOf(x), out = LayoutOf(y);
+  const Window window = {node.op.kernel, node.op.stride, node.op.padding};
+  AddGradient(x, dx);
+  if (node.op.kind == OpKind::kMaxPool) {
+    const int maker = maker_[static_cast<size_t>(x)];
+    const bool masked = maker >= 0 && nodes_[static_cast<size_t>(maker)].masked_by_pool;
+    const Place output = masked ? At(y) : Place{}, winner = kept_[index];
+    // The sum over all pixels is that over the winners.
+    if (masked && nodes_[static_cast<size_t>(maker)].op.bias != kNone) {
+      SumBias(nodes_[static_cast<size_t>(maker)], output, /*write=*/false, y, dy);
+    }
+    steps_.Add("backward " + Name(node), {dy, winner, output, dx}, [=](const Frame& frame) {
+      MaxPoolBackward(in, out, window, frame[dy], reinterpret_cast<const uint8_t*>(frame[winner]), frame[output], frame[dx]);
+    });
+  } else if (node.op.kind == OpKind::kAveragePool) {
+    steps_.Add("backward " + Name(node), {dy, dx}, [=, count = node.op.count_padding](const Frame& frame) {
+      AveragePoolBackward(in, out, window, count, frame[dy], frame[dx]);
+    });
+  } else {
+    steps_.Add("backward " + Name(node), {dy, dx}, [=](const Frame& frame) { AdaptiveAverageBackward(in, out, frame[dy], frame[dx]); });
+  }
+}
+
+void Planner::BackwardLinear(const Node& node) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  const int64_t n = n_, in = ShapeOf(x)[1], out = ShapeOf(y)[1];
+  const Place dy = TakeGradient(y), weight = Place::Values(node.op.weight), input = Again(x);
+  if (node.relu) {
+    steps_.Add("mask " + Name(node), {At(y), dy}, [=, output = At(y)](const Frame& frame) { MaskByOutput(n * out, frame[output], frame[dy]); });
+  }
+  steps_.Add("backward weights " + Name(node), {input, dy}, [=, op = node.op](const Frame& frame) {
+    const float* const d = frame[dy];
+    const dnnl::status status =
+        dnnl::sgemm('T', 'N', out, in, n, 1.0f, d, out, frame[input], in, 0.0f, frame.run.gradients + op.weight, in);
+    if (status != dnnl::status::success) throw dnnl::error(dnnl_out_of_memory, "sgemm");
+    if (op.bias == kNone) return;
+    float* const d_bias = frame.run.gradients + op.bias;
+    for (int64_t c = 0; c < out; ++c) {
+      double sum = 0;
+      for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(d[i * out + c]);
+      d_bias[c] = static_cast<float>(sum);
+    }
+  });
+  const Place dx = NewTensor(x);
+  steps_.Add("backward data " + Name(node), {dy, dx}, [=](const Frame& frame) {
+    const dnnl::status status = dnnl::sgemm('N', 'N', n, in, out, 1.0f, frame[dy], out, frame[weight], in, 0.0f, frame[dx], in);
+    if (status != dnnl::status::success) throw dnnl::error(dnnl_out_of_memory, "sgemm");
+  });
+  AddGradient(x, dx);
+}
+
+void Planner::BackwardProduct(const Node& node) {
+  const int a = node.op.inputs[0], b = node.op.inputs[1], y = node.op.output;
+  const Place dy = TakeGradient(y), factor = Again(a), x = Again(b), d_factor = NewTensor(a);
+  const bool by_channel = ShapeOf(a) != ShapeOf(b);
+  // Of equal shapes: d_factor first, then dx in place.
+  steps_.Add("backward " + Name(node), {dy, factor, x, d_factor},
+             [=, layout = LayoutOf(y), floats = Floats(y)](const Frame& frame) {
+               if (by_channel) {
+                 MultiplyChannelsBackward(layout, frame[factor], frame[x], frame[dy], frame[dy], frame[d_factor]);
+               } else {
+                 Multiply(floats, frame[dy], frame[x], frame[d_factor]);
+                 Multiply(floats, frame[dy], frame[factor], frame[dy]);
+               }
+             });
+  AddGradient(a, d_factor);
+  AddGradient(b, dy);
+}
+
+void Planner::BackwardConcat(const Node& node) {
+  const int y = node.op.output;
+  const Layout whole = LayoutOf(y);
+  const Place dy = TakeGradient(y);
+  int64_t first = 0;
+  for (const int input : node.op.inputs) {
+    const Layout layout = LayoutOf(input);
+    const Place dx = NewTensor(input);
+    steps_.Add("backward " + Name(node), {dy, dx}, [=](const Frame& frame) {
+      CopyChannels(layout, whole, first, /*to_whole=*/false, frame[dx], frame[dy]);
+      if (layout.channels != layout.padded()) ClearPadding(layout, frame[dx]);
+    });
+    AddGradient(input, dx);
+    first += layout.channels;
+  }
+}
+
+void Planner::BackwardFlatten(const Node& node) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  if (At(x).index == At(y).index) {
+    for (const Addend& addend : TakeTwo(y)) AddGradient(x, addend.place, addend.shared);
+    return;
+  }
+  const Place dy = TakeGradient(y), dx = NewTensor(x);
+  steps_.Add("backward " + Name(node), {dy, dx}, [=, layout = LayoutOf(x)](const Frame& frame) { FromPlain(layout, frame[dy], frame[dx]); });
+  AddGradient(x, dx);
+}
+
+void Planner::BackwardDropout(const Node& node, size_t index) {
+  const int x = node.op.inputs[0], y = node.op.output;
+  const Place d = TakeGradient(y), mask = kept_[index];
+  steps_.Add("backward " + Name(node), {d, mask}, [=, floats = Floats(y)](const Frame& frame) {
+    Multiply(floats, frame[d], frame[mask], frame[d]);
+  });
+  AddGradient(x, d);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Plan>> Plan::Make(const Graph& graph, int64_t trained) {
+  try {
+    auto plan = std::make_unique<Planner>(graph, trained);
+    MANAKO_RETURN_IF_ERROR(plan->Build());
+    return plan;
+  } catch (const dnnl::error& error) {
+    if (error.status == dnnl_out_of_memory) return ResourceExhausted("planning: out of memory");
+    return absl::UnimplementedError(fmt::format("a layer that oneDNN refuses ({})", error.message));
+  }
+}
+
+std::string DescribeProcessor() {
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  const char* name = isa == dnnl::cpu_isa::sse41                ? "SSE4.1"
+                     : isa == dnnl::cpu_isa::avx                ? "AVX"
+                     : isa == dnnl::cpu_isa::avx2               ? "AVX2"
+                     : isa == dnnl::cpu_isa::avx512_core        ? "AVX-512"
+                     : isa == dnnl::cpu_isa::avx512_core_vnni   ? "AVX-512"
+                     : isa == dnnl::cpu_isa::avx512_core_bf16   ? "AVX-512 with bfloat16"
+                     : isa == dnnl::cpu_isa::avx512_core_amx    ? "AMX"
+                                                                : "this processor";
+  const dnnl_version_t* const version = dnnl_version();
+  return fmt::format("oneDNN {}.{}.{} on {}", version->major, version->minor, version->patch, name);
+}
+
+}  // namespace manako::fused

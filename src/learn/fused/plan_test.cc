@@ -1,0 +1,406 @@
+// Plans against libtorch in float64: outputs, loss, every parameter's gradient and the running statistics.
+#include "learn/fused/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/script.h>
+
+#include <cmath>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "learn/architectures.h"
+#include "learn/fused/read_graph.h"
+#include "learn/instantiate.h"
+#include "learn/model.h"
+
+namespace manako::fused {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+constexpr double kTolerance = 1e-5;  // of the norm of the difference, relative to the norm
+
+double RelativeError(const at::Tensor& got, const at::Tensor& expected) {
+  const at::Tensor a = got.to(at::kDouble).flatten(), b = expected.to(at::kDouble).flatten();
+  return ((a - b).norm() / (b.norm() + 1e-12)).item<double>();
+}
+
+// A file of a described network with random values, and the network that Manako makes of it.
+std::unique_ptr<Network> FromDef(const ModuleDef& def, int classes) {
+  torch::jit::Module module = InstantiateModule(def);
+  const at::NoGradGuard no_grad;
+  torch::manual_seed(1);
+  for (const auto& p : module.named_parameters()) {
+    const at::Tensor& value = p.value;
+    if (value.dim() >= 2) {
+      value.normal_(0, std::sqrt(2.0 / static_cast<double>(value.numel() / value.size(0))));
+    } else {
+      value.uniform_(0.5, 1.5);
+    }
+  }
+  for (const auto& b : module.named_buffers()) {
+    if (b.value.is_floating_point()) b.value.uniform_(0.5, 1.5);
+  }
+  const std::string path = (fs::temp_directory_path() / ("manako_plan_test_" + std::to_string(::getpid()) + ".pt")).string();
+  module.save(path);
+  auto network = Network::Create({path, classes});
+  fs::remove(path);
+  EXPECT_TRUE(network.ok()) << network.status();
+  return *std::move(network);
+}
+
+struct Case {
+  int64_t n = 3, side = 32;
+  int classes = 3;
+  std::vector<double> class_weights = {1.0, 0.5, 2.0};
+};
+
+FlatArray RandomImages(int64_t n, int64_t side) {
+  FlatArray images(n * side * side * 3);
+  Random random(7, "images");
+  for (float& value : images.values()) value = static_cast<float>(random.Normal());
+  return images;
+}
+
+at::Tensor AsTensor(FlatArray& images, int64_t n, int64_t side) {
+  return at::from_blob(images.data(), {n, side, side, 3}, at::kFloat).permute({0, 3, 1, 2}).to(at::kDouble);
+}
+
+torch::jit::Module CopyAs(Network& network, at::ScalarType type) {
+  const at::NoGradGuard no_grad;  // what is copied stays a leaf
+  torch::jit::Module module = network.module().deepcopy();
+  const auto convert = [&](const auto& named) {
+    if (named.value.is_floating_point()) at::Tensor(named.value).set_data(named.value.detach().to(type));
+  };
+  for (const auto& p : module.named_parameters()) convert(p);
+  for (const auto& b : module.named_buffers()) convert(b);
+  return module;
+}
+
+// What libtorch makes of a step in this precision.
+struct TorchStep {
+  at::Tensor logits, loss;
+  std::map<std::string, at::Tensor> gradients, buffers;
+};
+
+TorchStep StepWithLibtorch(Network& network, const Case& c, FlatArray& images, std::vector<int64_t>& labels, at::ScalarType type) {
+  torch::jit::Module module = CopyAs(network, type);
+  for (const auto& p : module.named_parameters()) {
+    p.value.requires_grad_(true);
+    p.value.mutable_grad() = at::Tensor();
+  }
+  TorchStep step;
+  step.logits = module.forward({AsTensor(images, c.n, c.side).to(type)}).toTensor();
+  step.loss = at::cross_entropy_loss(step.logits, at::from_blob(labels.data(), {c.n}, at::kLong), torch::tensor(c.class_weights, type));
+  step.loss.backward();
+  for (const auto& p : module.named_parameters()) step.gradients[p.name] = p.value.grad();
+  for (const auto& b : module.named_buffers()) step.buffers[b.name] = b.value;
+  return step;
+}
+
+// A training step against libtorch in float64. Where rounding grows on its way through the network, libtorch's own float32 says how
+// much is to be expected.
+void ExpectStepAsLibtorch(Network& network, const Case& c) {
+  FlatArray images = RandomImages(c.n, c.side);
+  std::vector<int64_t> labels;
+  for (int64_t i = 0; i < c.n; ++i) labels.push_back(i % c.classes);
+
+  const auto graph = ReadGraph(network, c.n, c.side, c.side, /*training=*/true);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const auto plan = Plan::Make(*graph, network.spec()->parameter_extent());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+
+  network.SetTraining(true);
+  const TorchStep expected = StepWithLibtorch(network, c, images, labels, at::kDouble);
+  const TorchStep rounded = StepWithLibtorch(network, c, images, labels, at::kFloat);
+  double worst = 0;
+  for (const auto& [name, gradient] : expected.gradients) {
+    if (gradient.norm().item<double>() > 1e-9) worst = std::max(worst, RelativeError(rounded.gradients.at(name), gradient));
+  }
+  const double tolerance = std::max(kTolerance, 3 * worst);
+
+  FlatArray arena((*plan)->arena_floats());
+  for (float& value : arena.values()) value = NAN;  // nothing may be read that was not written
+  FlatArray logits(c.n * c.classes);
+  PlanRun run;
+  run.arena = arena.data();
+  run.images = images.data();
+  run.labels = labels;
+  run.class_weights = c.class_weights;
+  run.values = network.values().data();
+  run.gradients = network.gradients().data();
+  run.logits = logits.data();
+  (*plan)->Run(run);
+
+  const double logits_tolerance = std::max(kTolerance, 3 * RelativeError(rounded.logits, expected.logits));
+  EXPECT_LT(RelativeError(at::from_blob(logits.data(), expected.logits.sizes(), at::kFloat), expected.logits), logits_tolerance);
+  EXPECT_NEAR(run.loss, expected.loss.item<double>(), logits_tolerance * std::abs(expected.loss.item<double>()));
+  for (const auto& [name, gradient] : expected.gradients) {
+    const TensorSpec* const tensor = network.spec()->Find(name);
+    ASSERT_NE(tensor, nullptr);
+    const at::Tensor got = at::from_blob(network.gradients().data() + tensor->offset, tensor->shape, at::kFloat);
+    if (gradient.norm().item<double>() < 1e-9) {  // a bias before BatchNorm: 0 but for rounding
+      EXPECT_LT(got.norm().item<double>(), 1e-4) << name;
+    } else {
+      EXPECT_LT(RelativeError(got, gradient), tolerance) << name;
+    }
+  }
+  for (const auto& [name, buffer] : expected.buffers) {
+    const TensorSpec* const tensor = network.spec()->Find(name);
+    if (tensor == nullptr) continue;
+    const at::Tensor got = at::from_blob(network.values().data() + tensor->offset, tensor->shape, at::kFloat);
+    EXPECT_LT(RelativeError(got, buffer), std::max(kTolerance, 3 * RelativeError(rounded.buffers.at(name), buffer))) << name;
+  }
+}
+
+void ExpectInferenceAsLibtorch(Network& network, const Case& c) {
+  FlatArray images = RandomImages(c.n, c.side);
+  const auto graph = ReadGraph(network, c.n, c.side, c.side, /*training=*/false);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  const auto plan = Plan::Make(*graph, network.spec()->parameter_extent());
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  const at::NoGradGuard no_grad;
+  torch::jit::Module oracle = CopyAs(network, at::kDouble);
+  const at::Tensor expected = oracle.forward({AsTensor(images, c.n, c.side)}).toTensor();
+  FlatArray arena((*plan)->arena_floats());
+  for (float& value : arena.values()) value = NAN;
+  FlatArray logits(c.n * c.classes);
+  PlanRun run;
+  run.arena = arena.data();
+  run.images = images.data();
+  run.values = network.values().data();
+  run.logits = logits.data();
+  for (const bool prepare : {true, false}) {
+    run.prepare = prepare;
+    std::fill_n(logits.data(), logits.size(), NAN);
+    (*plan)->Run(run);
+    EXPECT_LT(RelativeError(at::from_blob(logits.data(), expected.sizes(), at::kFloat), expected), kTolerance) << prepare;
+  }
+}
+
+void ExpectAsLibtorch(const ModuleDef& def, const Case& c = {}) {
+  const auto network = FromDef(def, c.classes);
+  ExpectStepAsLibtorch(*network, c);
+  ExpectInferenceAsLibtorch(*network, c);
+}
+
+// Convolution from the images, `middle`, and what makes logits of it.
+ModuleDef Wrap(int channels, int out_channels, const std::function<void(ModuleBuilder&)>& middle) {
+  ModuleBuilder net("Net");
+  net.Conv("first", {.in = 3, .out = channels, .kernel = 3, .padding = 1, .bias = true});
+  middle(net);
+  net.AveragePoolTo(2).Flatten().Linear("last", 4 * out_channels, 3, WeightInit::kTorchDefault);
+  return net.Build();
+}
+
+TEST(PlanTest, Convolutions) {
+  struct Geometry {
+    int in, out, kernel, stride, padding, groups;
+    bool bias;
+  };
+  for (const Geometry& g : {Geometry{16, 24, 3, 1, 1, 1, true}, Geometry{16, 32, 1, 1, 0, 1, false}, Geometry{16, 16, 5, 2, 2, 16, true},
+                            Geometry{16, 32, 3, 2, 1, 2, false}, Geometry{16, 16, 7, 2, 3, 1, true}, Geometry{12, 10, 3, 1, 0, 1, true},
+                            Geometry{16, 8, 1, 2, 0, 1, true}, Geometry{16, 16, 3, 1, 1, 16, false}, Geometry{16, 16, 2, 2, 0, 1, false}}) {
+    SCOPED_TRACE(testing::Message() << g.in << " to " << g.out << " kernel " << g.kernel << " stride " << g.stride << " groups " << g.groups);
+    for (const bool relu : {false, true}) {
+      ExpectAsLibtorch(Wrap(g.in, g.out, [&](ModuleBuilder& net) {
+        net.Conv("conv", {g.in, g.out, g.kernel, g.stride, g.padding, g.groups, g.bias});
+        if (relu) net.Relu();
+      }));
+    }
+  }
+}
+
+TEST(PlanTest, BatchNorm) {
+  ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) { net.BatchNorm("norm", 16); }));
+  ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) { net.BatchNorm("norm", 16, 1e-3, 0.01).Relu(); }));
+  ExpectAsLibtorch(Wrap(12, 12, [](ModuleBuilder& net) { net.BatchNorm("norm", 12).Relu(); }));
+  // Between convolutions, where the output is made again for the second one.
+  ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) {
+    net.BatchNorm("norm", 16).Relu().Conv("conv", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).BatchNorm("norm2", 16);
+  }));
+}
+
+TEST(PlanTest, Residuals) {
+  const auto block = [](bool norm, bool relu, bool identity_first) {
+    return [=](ModuleBuilder& net) {
+      net.Relu().Line("identity = x").Conv("conv", {.in = 16, .out = 16, .kernel = 3, .padding = 1});
+      if (norm) net.BatchNorm("norm", 16);
+      net.Line(identity_first ? "x = identity + x" : "x += identity");
+      if (relu) net.Relu();
+    };
+  };
+  for (const bool norm : {false, true}) {
+    for (const bool relu : {false, true}) {
+      for (const bool identity_first : {false, true}) ExpectAsLibtorch(Wrap(16, 16, block(norm, relu, identity_first)));
+    }
+  }
+  // Three readers of one tensor, and a tensor added to itself.
+  ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) {
+    net.Line("a = x").Conv("one", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).Line("b = x + a");
+    net.Line("x = a").Conv("two", {.in = 16, .out = 16, .kernel = 1}).Line("x = x + b + a").Line("x = x + x");
+  }));
+}
+
+TEST(PlanTest, Activations) {
+  for (const char* line : {"x = torch.relu(x)", "x = torch.hardswish(x)", "x = torch.hardsigmoid(x)", "x = torch.sigmoid(x)",
+                           "x = torch.hardtanh(x, 0., 6.)", "x = torch.hardswish_(x)"}) {
+    SCOPED_TRACE(line);
+    for (const int channels : {16, 12}) {
+      ExpectAsLibtorch(Wrap(channels, 16, [&](ModuleBuilder& net) {
+        net.BatchNorm("norm", channels).Line("x = x * 3.5 if False else x").Line(line);
+        net.Conv("conv", {.in = channels, .out = 16, .kernel = 1, .bias = true});
+      }));
+    }
+  }
+}
+
+TEST(PlanTest, Pools) {
+  for (const PoolOptions& pool : {PoolOptions{2, 2, 0}, PoolOptions{3, 2, 1}, PoolOptions{3, 2, 0, true}, PoolOptions{3, 3, 0},
+                                  PoolOptions{3, 1, 1}, PoolOptions{2, 2, 0, true}}) {
+    for (const int64_t side : {32, 31}) {
+      SCOPED_TRACE(testing::Message() << pool.kernel << " " << pool.stride << " " << pool.padding << " " << pool.ceil << " side " << side);
+      ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Relu().MaxPool(pool); }), {.side = side});
+      ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.MaxPool(pool); }), {.side = side});
+      ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.BatchNorm("norm", 16).Relu().MaxPool(pool); }), {.side = side});
+    }
+  }
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = torch.avg_pool2d(x, [2, 2], [2, 2])"); }));
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = torch.avg_pool2d(x, [3, 3], [2, 2], [1, 1], False, True)"); }));
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = torch.avg_pool2d(x, [3, 3], [2, 2], [1, 1], False, False)"); }));
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.AveragePoolTo(5); }));
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = x.mean([2, 3], keepdim=True)"); }));
+}
+
+TEST(PlanTest, SqueezeAndExcite) {
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) {
+    net.Conv("down", {.in = 16, .out = 8, .bias = true, .run = false}).Conv("up", {.in = 8, .out = 16, .bias = true, .run = false});
+    net.Line("s = torch.relu(self.down.forward(torch.adaptive_avg_pool2d(x, [1, 1])))");
+    net.Line("x = torch.hardsigmoid(self.up.forward(s)) * x");
+  }));
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = torch.sigmoid(x) * x"); }));
+}
+
+TEST(PlanTest, Concat) {
+  for (const int channels : {16, 12}) {
+    ExpectAsLibtorch(Wrap(channels, channels + 24, [&](ModuleBuilder& net) {
+      net.Conv("one", {.in = channels, .out = 20, .bias = true, .run = false});
+      net.Conv("two", {.in = channels, .out = 4, .kernel = 3, .padding = 1, .run = false});
+      net.Line("x = torch.cat([self.one.forward(x), torch.relu(self.two.forward(x)), x], 1)");
+    }));
+  }
+}
+
+TEST(PlanTest, LinearLayersAndFlattening) {
+  ModuleBuilder net("Net");
+  net.Conv("first", {.in = 3, .out = 10, .kernel = 3, .stride = 2, .bias = true}).AveragePoolTo(3);
+  net.Line("x = x.reshape(x.size(0), -1)").Linear("a", 90, 40, WeightInit::kTorchDefault).Relu();
+  net.Linear("b", 40, 3, WeightInit::kTorchDefault);
+  ExpectAsLibtorch(net.Build());
+}
+
+// The mask is known from the outputs, and the oracle gets it as a factor.
+TEST(PlanTest, Dropout) {
+  ModuleBuilder builder("Net");
+  builder.Conv("first", {.in = 3, .out = 8, .kernel = 3, .stride = 2, .bias = true}).AveragePoolTo(1).Flatten();
+  builder.Dropout(0.25).Linear("last", 8, 8, WeightInit::kTorchDefault);
+  const auto network = FromDef(builder.Build(), 8);
+  const int64_t n = 500;
+  FlatArray images = RandomImages(n, 16);
+  const auto graph = *ReadGraph(*network, n, 16, 16, true);
+  const auto plan = *Plan::Make(graph, network->spec()->parameter_extent());
+  const TensorSpec& weight = *network->spec()->Find("last.weight");
+  const TensorSpec& bias = *network->spec()->Find("last.bias");
+  // The identity as the last layer: logits are what dropout gives.
+  for (int i = 0; i < 64; ++i) network->values().data()[weight.offset + i] = i % 9 == 0 ? 1.0f : 0.0f;
+  std::fill_n(network->values().data() + bias.offset, 8, 0.0f);
+  FlatArray arena(plan->arena_floats());
+  std::vector<int64_t> labels(static_cast<size_t>(n), 1);
+  const auto run_with = [&](uint64_t seed) {
+    std::vector<float> logits(static_cast<size_t>(n * 8));
+    PlanRun run;
+    run.arena = arena.data();
+    run.images = images.data();
+    run.labels = labels;
+    run.values = network->values().data();
+    run.gradients = network->gradients().data();
+    run.logits = logits.data();
+    run.dropout_seed = seed;
+    plan->Run(run);
+    return logits;
+  };
+  const std::vector<float> first = run_with(1);
+  EXPECT_EQ(first, run_with(1));
+  EXPECT_NE(first, run_with(2));
+  network->SetTraining(false);
+  const at::NoGradGuard no_grad;
+  FlatArray copy = RandomImages(n, 16);
+  const at::Tensor whole = network->Forward(AsTensor(copy, n, 16).to(at::kFloat)).contiguous();
+  int dropped = 0;
+  for (int64_t i = 0; i < n * 8; ++i) {
+    const float value = first[static_cast<size_t>(i)], undropped = whole.data_ptr<float>()[i];
+    dropped += value == 0 ? 1 : 0;
+    if (value != 0) {
+      EXPECT_NEAR(value, undropped / 0.75f, 1e-4f * std::abs(undropped) + 1e-6f);
+    }
+  }
+  EXPECT_NEAR(dropped / 4000.0, 0.25, 0.03);
+}
+
+// libtorch keeps code that it has run in another form.
+TEST(PlanTest, ReadsWhatLibtorchHasRun) {
+  const auto network = *Network::Create({"resnet18", 2});
+  const at::NoGradGuard no_grad;
+  network->Forward(at::zeros({1, 3, 64, 64}));
+  const auto graph = ReadGraph(*network, 2, 64, 64, true);
+  ASSERT_TRUE(graph.ok()) << graph.status();
+  EXPECT_EQ(graph->shapes[static_cast<size_t>(graph->output)], (Shape{2, 2}));
+}
+
+TEST(PlanTest, NamesWhatItDoesNotKnow) {
+  const auto refused = [](const std::vector<std::string>& lines) {
+    const auto network = FromDef(Wrap(8, 8, [&](ModuleBuilder& net) {
+                                   for (const std::string& line : lines) net.Line(line);
+                                 }), 3);
+    const auto graph = ReadGraph(*network, 2, 32, 32, true);
+    if (!graph.ok()) return std::string(graph.status().message());
+    const auto plan = Plan::Make(*graph, network->spec()->parameter_extent());
+    return plan.ok() ? std::string() : std::string(plan.status().message());
+  };
+  EXPECT_THAT(refused({"x = torch.tanh(x)"}), HasSubstr("aten::tanh"));
+  EXPECT_THAT(refused({"x = x * 2.0"}), HasSubstr("aten::mul"));
+  EXPECT_THAT(refused({"y = torch.flatten(x, 1)", "z = torch.relu_(x)", "x = y.reshape([x.size(0), 8, x.size(2), x.size(3)])"}), HasSubstr("changed in place"));
+  EXPECT_THAT(refused({"w = torch.matmul(self.first.weight.flatten(1), self.first.weight.flatten(1).t())",
+                       "x = torch.conv2d(x, w.view(8, 8, 1, 1))"}),
+              HasSubstr("computed from parameters"));
+  EXPECT_EQ(refused({"x = torch.relu(x)"}), "");
+}
+
+class NetworksTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(NetworksTest, StepAndInferenceAsLibtorch) {
+  NetworkOptions options{GetParam(), 3, 0};
+  const auto network = *Network::Create(options);
+  network->Initialise(3);
+  Case c;
+  c.n = 4;
+  c.side = GetParam() == "cnn3" ? 64 : 96;
+  // Statistics other than 0 and 1.
+  for (const TensorSpec& tensor : network->spec()->tensors()) {
+    if (tensor.kind != TensorKind::kBuffer) continue;
+    Random random(5, tensor.name);
+    for (int64_t i = 0; i < tensor.size; ++i) network->values().data()[tensor.offset + i] = static_cast<float>(random.Uniform(0.5, 1.5));
+  }
+  ExpectInferenceAsLibtorch(*network, c);
+  ExpectStepAsLibtorch(*network, c);
+}
+
+INSTANTIATE_TEST_SUITE_P(All, NetworksTest, testing::ValuesIn(ArchitectureNames()), [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace manako::fused
