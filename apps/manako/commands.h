@@ -20,6 +20,9 @@ enum ExitCode {
 
 void AddPhantomCommand(CLI::App& app, int* exit_code);
 void AddReportCommand(CLI::App& app, int* exit_code);
+void AddRunCommand(CLI::App& app, int* exit_code);
+void AddServerCommand(CLI::App& app, int* exit_code);
+void AddSiteCommand(CLI::App& app, int* exit_code);
 void AddStudyCommand(CLI::App& app, int* exit_code);
 
 // Prints an error as one line on standard error and gives its exit code.

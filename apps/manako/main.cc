@@ -1,4 +1,4 @@
-// manako: one program for the study, and later for the server and the sites.
+// manako: one program for the study, the server and the sites.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 
 #include "apps/manako/commands.h"
 #include "apps/manako/help_format.h"
+#include "base/crash_point.h"
 #include "base/status_macros.h"
 
 namespace manako {
@@ -54,6 +55,13 @@ int Main(int argc, char** argv) {
   AddStudyCommand(app, &exit_code);
   AddPhantomCommand(app, &exit_code);
   AddReportCommand(app, &exit_code);
+  AddServerCommand(app, &exit_code);
+  AddRunCommand(app, &exit_code);
+  AddSiteCommand(app, &exit_code);
+  // For tests: the named steps at which MANAKO_CRASH_AT can end this program.
+  app.add_subcommand("crash-points", "")->group("")->callback([] {
+    for (const std::string& point : CrashPoints()) fmt::print("{}\n", point);
+  });
   const auto is_first = [&](const CLI::App* command) {
     return argc > 1 && command->get_name() == argv[1];
   };
