@@ -128,7 +128,7 @@ TEST(Federation, SurvivesACrashAtEveryNamedStep) {
 // kill -9 of anybody, whenever. MANAKO_SOAK_KILLS says how often; the fast set does it a few times.
 TEST(Federation, SurvivesKillsAtRandomMoments) {
   const char* wanted = std::getenv("MANAKO_SOAK_KILLS");
-  const int kills = wanted != nullptr ? std::atoi(wanted) : 8;
+  const int kills = wanted != nullptr ? std::atoi(wanted) : 6;
   Random random(static_cast<uint64_t>(kills), "kills");
   int done = 0;
   while (done < kills) {

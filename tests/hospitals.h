@@ -41,9 +41,9 @@ class Hospitals {
   // Waits for the run to finish, calling `meanwhile` every few milliseconds. False: it failed, or it took too long.
   template <typename Meanwhile>
   bool WaitUntilFinished(const std::string& run, Meanwhile meanwhile) {
-    for (int i = 0; i < 6000; ++i) {
+    for (int i = 0; i < 12000; ++i) {
       meanwhile();
-      if (i % 10 == 0) {
+      if (i % 50 == 49) {
         const std::string state = State(run);
         if (state == "finished") return true;
         if (state == "failed" || state == "cancelled") return false;

@@ -74,6 +74,8 @@ absl::StatusOr<std::unique_ptr<ServerRun>> ServerRun::Load(const RunRecord& reco
   for (const RunSiteRecord& site : sites) run->sites_[site.site] = site;
   MANAKO_ASSIGN_OR_RETURN(const auto evaluations, deps.store->Evaluations(record.id));
   for (const auto& evaluation : evaluations) run->tested_.insert(TestKey(evaluation.round, evaluation.trained_by, evaluation.site));
+  MANAKO_ASSIGN_OR_RETURN(const auto asks, deps.store->Asks(record.id));
+  for (const auto& ask : asks) run->settled_asks_[{ask.round, ask.site}] = ask.ask;
   MANAKO_ASSIGN_OR_RETURN(const auto rounds, deps.store->Rounds(record.id));
   for (const auto& round : rounds) {
     const json metrics = json::parse(round.metrics, nullptr, false);
@@ -383,12 +385,21 @@ absl::StatusOr<ArrayFileExpectation> ServerRun::Expect(const Submission& submiss
 }
 
 std::optional<Receipt> ServerRun::KeptBefore(const std::string& site, const Submission& submission) const {
-  const auto verdict = rounds_.Judge(site, submission.round, submission.artifact.sha256);
-  if (!verdict.ok() || *verdict != RoundState::Verdict::kDuplicate) return std::nullopt;
   Receipt receipt;
   receipt.run = id();
   receipt.round = submission.round;
   receipt.sha256 = submission.artifact.sha256;
+  const auto settled = settled_asks_.find({submission.round, site});
+  if (submission.round < rounds_.round() && settled != settled_asks_.end() && settled->second.sha256 == submission.artifact.sha256) {
+    const AskState state = settled->second.state;
+    receipt.state = state == AskState::kAnswered ? Receipt::State::kKept
+                    : state == AskState::kLate   ? Receipt::State::kLate
+                                                 : Receipt::State::kRefused;
+    receipt.why = settled->second.why;
+    return receipt;
+  }
+  const auto verdict = rounds_.Judge(site, submission.round, submission.artifact.sha256);
+  if (!verdict.ok() || *verdict != RoundState::Verdict::kDuplicate) return std::nullopt;
   return receipt;
 }
 
@@ -428,7 +439,8 @@ absl::StatusOr<Receipt> ServerRun::Keep(const std::string& site, const Submissio
     receipt.state = Receipt::State::kLate;
     receipt.why = fmt::format("round {} was closed without it; round {} is next", submission.round, rounds_.round());
     MANAKO_RETURN_IF_ERROR(Commit([&](FederationStore::Batch& batch) {
-      Ask ask{AskState::kLate, {submission.images, submission.visits}, submission.artifact.sha256, model.change_l2, receipt.why};
+      const Ask ask{AskState::kLate, {submission.images, submission.visits}, submission.artifact.sha256, model.change_l2, receipt.why};
+      settled_asks_[{submission.round, site}] = ask;
       batch.SaveAsk(id(), submission.round, site, ask, now_ms);
       batch.AddEvent(id(), site, "update_late", {{"round", submission.round}}, now_ms);
     }));
@@ -600,6 +612,7 @@ absl::Status ServerRun::EndClosing(const Closing& closing, int64_t now_ms) {
     });
   }
   const std::map<std::string, Ask> asks = rounds_.asks();
+  for (const auto& [site, ask] : asks) settled_asks_[{closing.round, site}] = ask;
   rounds_.Close();
   record_.round = closing.round;
   record_.why.clear();

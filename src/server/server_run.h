@@ -126,6 +126,8 @@ class ServerRun {
   std::map<int, ArtifactId> models_, wires_;      // by round, that are on the disk
   std::map<std::string, ArtifactId> own_models_;  // by site
   std::set<std::string> tested_;                  // "round/trained_by/site"
+  // What became of updates of closed rounds: a site that was killed behind its receipt sends the same one again.
+  std::map<std::pair<int, std::string>, Ask> settled_asks_;
   std::map<int, double> validation_auc_, validation_loss_;  // of rounds that all have tested
   int64_t test_deadline_ms_ = 0;
 };

@@ -300,6 +300,28 @@ TEST_F(ServerTest, HostileUpdatesAreRefusedAndSpoilNothing) {
                server_->Answer("south", OfferAnswer{"run", OfferAnswer::State::kReady, {{1, 1}, {1, 1}, {1, 1}}, ""}).ok());
 }
 
+// Killed behind its receipt, a site sends the same update again, perhaps when its round is long closed: it counted, and still did.
+TEST_F(ServerTest, AnUpdateThatCountedIsNeverLate) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  const auto task = Next<RoundTask>("east");
+  const Submission first = Train(*task, "east", 1);
+  ASSERT_EQ(Send("east", first)->state, Receipt::State::kKept);
+  DoRound("north", 1, 2);
+  DoRound("west", 1, 6);
+  ASSERT_TRUE(Next<RoundTask>("north").has_value());
+  for (int i = 0; i < 2; ++i) {
+    const auto again = Send("east", first);
+    ASSERT_TRUE(again.ok()) << again.status();
+    EXPECT_EQ(again->state, Receipt::State::kKept);
+    Restart();
+  }
+  for (const auto& ask : *store_->Asks("run")) {
+    if (ask.round == 1) EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
+  }
+}
+
 TEST_F(ServerTest, AQuorumEndsARoundAtItsDeadlineAndTheLateOneIsLate) {
   config_.run.quorum = 2;
   config_.run.deadline_minutes = 1;
