@@ -1,5 +1,5 @@
 // Times training steps or inference of one network, or what oneDNN's convolutions and matrix products alone would take.
-// Prints one line of JSON. For engine.py.
+// Prints one line of JSON; for engine.py. `--what profile` prints the steps of the fused engine's plan instead.
 #include <omp.h>
 #include <sys/resource.h>
 
@@ -135,6 +135,28 @@ class Alone {
   std::vector<std::function<void()>> work_;
 };
 
+// What each step of a training plan takes, in all of ten runs.
+void Profile(const Setting& setting, NetworkPool* pool) {
+  auto network = pool->Borrow();
+  const auto graph = fused::ReadGraph(**network, setting.batch, setting.side, setting.side, true);
+  if (!graph.ok()) Die(std::string(graph.status().message()));
+  omp_set_num_threads(setting.threads);
+  const auto plan = fused::Plan::Make(*graph, pool->spec()->parameter_extent());
+  if (!plan.ok()) Die(std::string(plan.status().message()));
+  FlatArray arena((*plan)->arena_floats()), images(fused::Elements(graph->shapes[static_cast<size_t>(graph->input)]));
+  const auto model = pool->InitialParameters(1, "", nullptr);
+  FlatArray values = model->values.Clone(), gradients(pool->spec()->parameter_extent());
+  const std::vector<int64_t> labels(static_cast<size_t>(setting.batch), 0);
+  fused::PlanRun run;
+  run.arena = arena.data();
+  run.images = images.data();
+  run.labels = labels;
+  run.values = values.data();
+  run.gradients = gradients.data();
+  for (int i = 0; i < 10; ++i) (*plan)->Run(run);
+  std::printf("%sarena: %.1f MiB\n", (*plan)->Profile().c_str(), static_cast<double>(arena.size()) * sizeof(float) / (1 << 20));
+}
+
 void Bench(const Setting& setting) {
   PrepareLibtorch(setting.threads);
   auto pool = NetworkPool::Create({setting.network, 2});
@@ -150,6 +172,8 @@ void Bench(const Setting& setting) {
     }
     return Print(setting, Measure(setting.seconds, [&] { alone.Run(); }));
   }
+
+  if (setting.what == "profile") return Profile(setting, pool->get());
 
   Batch batch;
   Random random(1, "bench");

@@ -3,7 +3,7 @@
 find_library(DNNL_LIBRARY dnnl REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
 manako_library(fused
-  SOURCES fused/arena.cc fused/convolution.cc fused/graph.cc fused/kernels.cc fused/kernels_norm.cc fused/kernels_pool.cc
+  SOURCES fused/arena.cc fused/convolution.cc fused/depthwise.cc fused/graph.cc fused/kernels.cc fused/kernels_norm.cc fused/kernels_pool.cc
           fused/nodes.cc fused/plan.cc fused/steps.cc fused/weight_gradient.cc
   DEPS manako_core
   PRIVATE_DEPS ${DNNL_LIBRARY} OpenMP::OpenMP_CXX)

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <thread>
 
+#include "learn/optimiser.h"
 #include "learn/testing.h"
 
 namespace manako {
@@ -191,6 +192,118 @@ TEST(EnginesTest, TrainAlike) {
     EXPECT_NEAR(losses[0], losses[2], (plain ? 1e-5 : 1e-2) * losses[0]) << network;
     EXPECT_NEAR(losses[1], losses[3], 1e-5 * losses[1]) << network;
     EXPECT_LT(Distance(trained[0], trained[1]), (plain ? 1e-3 : 0.1) * Distance(trained[0], initial)) << network;
+  }
+}
+
+class EngineTest : public testing::TestWithParam<const char*> {
+ protected:
+  EngineTest() : pool_(*NetworkPool::Create({"cnn3", 2, 0.5})), initial_(*pool_->InitialParameters(3, "", nullptr)) {
+    PrepareLibtorch(1);
+  }
+  static Batch Images(int n) {
+    Batch batch;
+    Random random(1, "images");
+    batch.pixels.resize(static_cast<size_t>(n) * 32 * 32 * 3);
+    for (float& value : batch.pixels) value = static_cast<float>(random.Normal());
+    for (int i = 0; i < n; ++i) batch.labels.push_back(i % 2);
+    return batch;
+  }
+  EnginePool::Handle Borrow() { return *pool_->engines()->Borrow({GetParam(), "float32", "cpu", true}); }
+
+  std::shared_ptr<NetworkPool> pool_;
+  ParameterSet initial_;
+};
+
+TEST_P(EngineTest, DropoutIsANewOneInEveryStepAndTheSameForASeed) {
+  const auto losses = [&](uint64_t seed) {
+    auto engine = Borrow();
+    engine->Load(initial_);
+    engine->BeginTraining(seed);
+    std::vector<double> out;
+    for (int step = 0; step < 3; ++step) {
+      Batch batch = Images(8);
+      std::fill_n(engine->gradients().data(), engine->gradients().size(), 0.0f);
+      out.push_back(*engine->Step({&batch, 32, 32}, {}));
+    }
+    return out;
+  };
+  const std::vector<double> first = losses(1);
+  EXPECT_NE(first[0], first[1]);
+  EXPECT_NE(first[1], first[2]);
+  EXPECT_EQ(losses(1), first);
+  EXPECT_NE(losses(2), first);
+}
+
+TEST_P(EngineTest, TestsTheModelThatItWasGivenLast) {
+  auto engine = Borrow();
+  ParameterSet other = initial_.Clone();
+  for (float& value : other.values.values()) value *= 1.5f;
+  const auto logits = [&](const ParameterSet& model) {
+    Batch batch = Images(8);
+    engine->Load(model);
+    return *engine->Logits({&batch, 32, 32}, 8);
+  };
+  const std::vector<float> first = logits(initial_);
+  EXPECT_NE(logits(other), first);
+  EXPECT_EQ(logits(initial_), first);
+  Batch batch = Images(8);
+  engine->BeginTraining(1);
+  ASSERT_TRUE(engine->Step({&batch, 32, 32}, {}).ok());  // in the same memory
+  EXPECT_EQ(logits(initial_), first);
+}
+
+// An image's logits do not depend on how many others are tested with it.
+TEST_P(EngineTest, SmallerBatchesGiveTheSame) {
+  auto engine = Borrow();
+  engine->Load(initial_);
+  Batch whole = Images(8), part = Images(8);
+  part.pixels.resize(part.pixels.size() / 8 * 5);
+  part.labels.resize(5);
+  const std::vector<float> all = *engine->Logits({&whole, 32, 32}, 8), some = *engine->Logits({&part, 32, 32}, 8);
+  ASSERT_EQ(some.size(), 10u);
+  for (size_t i = 0; i < some.size(); ++i) EXPECT_NEAR(some[i], all[i], 1e-5f);
+}
+
+INSTANTIATE_TEST_SUITE_P(Engines, EngineTest, testing::Values("torch", "fused"), [](const auto& info) { return info.param; });
+
+// Roundings grow with the steps. The yardstick is how far two orders of summing of libtorch's own come apart.
+TEST(EnginesTest, FiftyStepsStayTogether) {
+  PrepareLibtorch(1);
+  const SquaresStore store(96, 32, 1);
+  const Examples examples = store.Range(0, 96);
+  for (const char* network : {"cnn3", "squeezenet1_1"}) {
+    const auto pool = *NetworkPool::Create({network, 2, 0});
+    const ParameterSet initial = *pool->InitialParameters(3, "", nullptr);
+    const auto extent = static_cast<size_t>(pool->spec()->parameter_extent());
+    const auto curve = [&](const EngineOptions& options) {
+      auto engine = *pool->engines()->Borrow(options);
+      engine->Load(initial);
+      engine->BeginTraining(1);
+      TrainConfig config;
+      Optimiser optimiser(config, static_cast<int64_t>(extent));
+      BatchPlan plan;
+      plan.epochs = 9;
+      plan.batches_per_epoch = 6;
+      plan.limit = 50;
+      BatchLoader loader(examples, plan, {}, 0);
+      std::vector<double> losses;
+      for (Batch batch; loader.Next(batch);) {
+        losses.push_back(*engine->Step({&batch, 32, 32}, {}));
+        optimiser.Step(1e-4, engine->values().values().subspan(0, extent), engine->gradients().values());
+      }
+      return losses;
+    };
+    const auto apart = [](const std::vector<double>& a, const std::vector<double>& b) {
+      double sum = 0;
+      for (size_t i = 0; i < a.size(); ++i) sum += std::abs(a[i] - b[i]);
+      return sum / static_cast<double>(a.size());
+    };
+    const std::vector<double> torch = curve({"torch", "float32", "cpu", true});
+    const std::vector<double> other = curve({"torch", "float32", "cpu", false});
+    const std::vector<double> fused = curve({"fused", "float32", "cpu", true});
+    ASSERT_EQ(fused.size(), 50u);
+    EXPECT_NE(torch.front(), torch.back());
+    EXPECT_LT(apart(fused, torch), 3 * apart(other, torch) + 1e-6) << network;
   }
 }
 

@@ -80,6 +80,12 @@ void Convolution::AddBackwardWeights(Steps& steps, const Place& x, const Place& 
   const dnnl::convolution_backward_weights::desc wanted(kDirect, Source(), AnyWeights(), Describe(out_), Dims(op_.stride),
                                                         Dilation(op_), Dims(op_.padding), Dims(op_.padding));
   const dnnl::convolution_backward_weights::primitive_desc description(wanted, UserScratchpad(), steps.engine(), forward_);
+  if (std::string(description.impl_info_str()).starts_with("ref") && IsDepthwise(op_, in_, out_)) {
+    steps.Add(name_ + " backward weights own", {x, dy}, [op = op_, in = in_, out = out_, x, dy](const Frame& frame) {
+      DepthwiseWeightGradient(op, in, out, frame[x], frame[dy], frame.run.gradients + op.weight);
+    });
+    return;
+  }
   const memory::desc blocked = description.diff_weights_desc(), plain = PlainWeights();
   const Place target = Place::Gradients(op_.weight);
   const Place result = blocked == plain ? target : steps.NewBuffer(static_cast<int64_t>(blocked.get_size() + 3) / 4);

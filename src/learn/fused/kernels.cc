@@ -35,18 +35,21 @@ MANAKO_SIMD void ActivatePiece(OpKind kind, int64_t n, const float* x, float* y)
       for (int64_t i = 0; i < n; ++i) y[i] = x[i] < 0 ? 0.0f : x[i];
       break;
     case OpKind::kRelu6:
-      for (int64_t i = 0; i < n; ++i) y[i] = x[i] < 0 ? 0.0f : x[i] > 6 ? 6.0f : x[i];
+      for (int64_t i = 0; i < n; ++i) {
+        const float not_high = x[i] > 6 ? 6.0f : x[i];
+        y[i] = x[i] < 0 ? 0.0f : not_high;
+      }
       break;
     case OpKind::kHardSwish:
       for (int64_t i = 0; i < n; ++i) {
-        const float t = x[i] + 3;
-        y[i] = x[i] * (t < 0 ? 0.0f : t > 6 ? 6.0f : t) * (1.0f / 6);
+        const float t = x[i] + 3, not_high = t > 6 ? 6.0f : t;
+        y[i] = x[i] * (t < 0 ? 0.0f : not_high) * (1.0f / 6);
       }
       break;
     case OpKind::kHardSigmoid:
       for (int64_t i = 0; i < n; ++i) {
-        const float t = x[i] + 3;
-        y[i] = (t < 0 ? 0.0f : t > 6 ? 6.0f : t) * (1.0f / 6);
+        const float t = x[i] + 3, not_high = t > 6 ? 6.0f : t;
+        y[i] = (t < 0 ? 0.0f : not_high) * (1.0f / 6);
       }
       break;
     default:
@@ -64,8 +67,8 @@ MANAKO_SIMD void ActivateBackwardPiece(OpKind kind, int64_t n, const float* __re
       break;
     case OpKind::kHardSwish:
       for (int64_t i = 0; i < n; ++i) {
-        const float slope = x[i] < -3 ? 0.0f : x[i] <= 3 ? x[i] / 3 + 0.5f : 1.0f;
-        d[i] *= slope;
+        const float inner = x[i] * (1.0f / 3) + 0.5f, not_low = x[i] > 3 ? 1.0f : inner;
+        d[i] *= x[i] < -3 ? 0.0f : not_low;
       }
       break;
     case OpKind::kHardSigmoid:

@@ -55,6 +55,51 @@ MANAKO_SIMD void MaxPlane(const Pooled& p, const float* x, float* y, uint8_t* wi
   }
 }
 
+// 2x2 windows that tile the plane, the most usual.
+MANAKO_INLINE void TakeLarger(const V8& value, int32_t at, V8& best, I8& index) {
+  const auto better = (value > best) | (value != value);
+  best = better ? value : best;
+  index = better ? I8{at, at, at, at, at, at, at, at} : index;
+}
+MANAKO_SIMD void MaxTwoByTwo(const Pooled& p, const float* x, float* y, uint8_t* winner) {
+  const int64_t step = p.step, row = p.width * step;
+  for (int64_t oy = 0; oy < p.out_height; ++oy) {
+    const float* in = x + 2 * oy * row;
+    const int64_t out = oy * p.out_width * step;
+    for (int64_t ox = 0; ox < p.out_width; ++ox, in += 2 * step) {
+      V8 best = At(in);
+      I8 index{};
+      TakeLarger(At(in + step), 1, best, index);
+      TakeLarger(At(in + row), 2, best, index);
+      TakeLarger(At(in + row + step), 3, best, index);
+      At(y + out + ox * step) = best;
+      if (winner != nullptr) *reinterpret_cast<Bytes8*>(winner + out + ox * step) = __builtin_convertvector(index, Bytes8);
+    }
+  }
+}
+MANAKO_SIMD void MaxTwoByTwoBackward(const Pooled& p, const float* dy, const uint8_t* winner, const float* output, float* dx) {
+  const int64_t step = p.step, row = p.width * step;
+  const V8 zero{};
+  for (int64_t oy = 0; oy < p.out_height; ++oy) {
+    float* in = dx + 2 * oy * row;
+    const int64_t out = oy * p.out_width * step;
+    for (int64_t ox = 0; ox < p.out_width; ++ox, in += 2 * step) {
+      V8 d = At(dy + out + ox * step);
+      if (output != nullptr) d = At(output + out + ox * step) > zero ? d : zero;
+      const I8 index = __builtin_convertvector(*reinterpret_cast<const Bytes8*>(winner + out + ox * step), I8);
+      At(in) = index == I8{} ? d : zero;
+      At(in + step) = index == I8{1, 1, 1, 1, 1, 1, 1, 1} ? d : zero;
+      At(in + row) = index == I8{2, 2, 2, 2, 2, 2, 2, 2} ? d : zero;
+      At(in + row + step) = index == I8{3, 3, 3, 3, 3, 3, 3, 3} ? d : zero;
+    }
+  }
+}
+bool IsTwoByTwo(const Pooled& p) {
+  const Window& w = p.window;
+  return w.kernel == Pair{2, 2} && w.stride == Pair{2, 2} && w.padding == Pair{0, 0} && p.height == 2 * p.out_height &&
+         p.width == 2 * p.out_width;
+}
+
 MANAKO_SIMD void MaxPlaneBackward(const Pooled& p, bool tiles, const float* dy, const uint8_t* winner, const float* output,
                                   float* dx) {
   const Window& w = p.window;
@@ -167,12 +212,19 @@ void ForPlanes(const Layout& in, const Layout& out, Body body) {
 
 void MaxPool(const Layout& in, const Layout& out, const Window& window, const float* x, float* y, uint8_t* winner) {
   const Pooled p = PooledOf(in, out, window);
-  ForPlanes(in, out, [&](int64_t i, int64_t o) { MaxPlane(p, x + i, y + o, winner != nullptr ? winner + o : nullptr); });
+  const auto pool = IsTwoByTwo(p) ? MaxTwoByTwo : MaxPlane;
+  ForPlanes(in, out, [&](int64_t i, int64_t o) { pool(p, x + i, y + o, winner != nullptr ? winner + o : nullptr); });
 }
 
 void MaxPoolBackward(const Layout& in, const Layout& out, const Window& window, const float* dy, const uint8_t* winner,
                      const float* output, float* dx) {
   const Pooled p = PooledOf(in, out, window);
+  if (IsTwoByTwo(p)) {
+    ForPlanes(in, out, [&](int64_t i, int64_t o) {
+      MaxTwoByTwoBackward(p, dy + o, winner + o, output != nullptr ? output + o : nullptr, dx + i);
+    });
+    return;
+  }
   // Windows that neither overlap nor leave anything out write every pixel once.
   bool tiles = true;
   const int64_t extent[2] = {in.height, in.width}, outs[2] = {out.height, out.width};

@@ -240,6 +240,12 @@ TEST(PlanTest, Residuals) {
       for (const bool identity_first : {false, true}) ExpectAsLibtorch(Wrap(16, 16, block(norm, relu, identity_first)));
     }
   }
+  // A residual that a later block adds too: inference must not write over it.
+  ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) {
+    net.Relu().Line("a = x").Conv("zero", {.in = 16, .out = 16}).Relu();
+    net.Conv("one", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).BatchNorm("n1", 16).Line("x += a");
+    net.Conv("two", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).BatchNorm("n2", 16).Line("x += a").Relu();
+  }));
   // Three readers of one tensor, and a tensor added to itself.
   ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) {
     net.Line("a = x").Conv("one", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).Line("b = x + a");
