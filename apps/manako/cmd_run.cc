@@ -123,8 +123,21 @@ absl::Status Show(const RunFlags& flags) {
   }
   fmt::print("{}  {}\n{}{}, round {} of {}", run.id, run.name, ShowState(run), run.why.empty() ? "" : " (" + run.why + ")", run.round,
              run.rounds > 0 ? std::to_string(run.rounds) : "?");
-  if (run.best_round > 0) fmt::print(", best so far round {}", run.best_round);
-  fmt::print("\n\n");
+  if (run.best_round > 0) fmt::print(", best{} round {}", run.finished_ms > 0 ? "" : " so far", run.best_round);
+  fmt::print("\n");
+  if (const json state = json::parse(run.rounds_state, nullptr, false); state.is_object() && state.contains("rounds")) {
+    RoundState open({.rounds = run.rounds});
+    if (open.FromJson(state["rounds"]).ok() && open.open()) {
+      std::string names;
+      for (const auto& [site, ask] : open.asks()) {
+        if (ask.state == AskState::kAnswered) continue;
+        names += fmt::format("{}{}{}", names.empty() ? "" : ", ", site,
+                             ask.state == AskState::kWaiting ? "" : fmt::format(" ({}: {})", NameOf(ask.state), ask.why));
+      }
+      if (!names.empty()) fmt::print("Round {} waits for {}\n", open.round(), names);
+    }
+  }
+  fmt::print("\n");
   std::vector<std::vector<std::string>> rows = {{"SITE", "STATE", "TRAIN", "VALIDATION", "TEST", ""}};
   const auto counts = [](const std::vector<int64_t>& values) {
     std::string text;

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -15,6 +16,7 @@
 #include "apps/manako/output.h"
 #include "apps/manako/web_admin.h"
 #include "base/files.h"
+#include "data/discover.h"
 #include "base/status_macros.h"
 #include "identity/certificate.h"
 #include "identity/invitation.h"
@@ -183,6 +185,7 @@ absl::Status Start(const SiteFlags& flags) {
   options.config = config;
   options.networks = ArchitectureNames();
   options.threads = threads;
+  options.longest_retry_seconds = 10;
   options.retry_seed = std::hash<std::string>{}(config.server.site);
   SiteAgent agent(options, {connection.channel.get(), work.get(), store.get(), ledger.get(), NowMs, LogLine});
   if (const auto greeting = connection.channel->Hello(NowMs()); greeting.ok()) {
@@ -223,6 +226,16 @@ absl::Status Check(const SiteFlags& flags) {
   check.folder = {flags.folder};
   check.config = config;
   check.key_files = {Key(flags)};
+  // A run as it might be offered: the classes that this site's labels stand for.
+  if (const auto found = Discover(WorkOptions(flags, config, threads).data); found.ok()) {
+    for (const std::string& label : found->classes) {
+      const auto mapped = config.labels.find(label);
+      if (mapped != config.labels.end() && mapped->second.empty()) continue;
+      const std::string name = mapped != config.labels.end() ? mapped->second.front() : label;
+      auto& classes = check.sample.run.classes;
+      if (std::find(classes.begin(), classes.end(), name) == classes.end()) classes.push_back(name);
+    }
+  }
   check.work = work.get();
   check.channel = connection.ok() ? connection->channel.get() : nullptr;
   check.now_ms = NowMs;

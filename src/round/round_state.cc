@@ -44,7 +44,13 @@ bool RoundState::TryOpen(int64_t now_ms) {
   return true;
 }
 
-int RoundState::needed() const { return options_.quorum > 0 ? options_.quorum : static_cast<int>(asks_.size()); }
+int RoundState::needed() const {
+  if (options_.quorum > 0) return options_.quorum;
+  // All that were asked, but for those who are gone for good.
+  return static_cast<int>(std::count_if(asks_.begin(), asks_.end(), [&](const auto& ask) {
+    return ready_.contains(ask.first) || ask.second.state == AskState::kAnswered;
+  }));
+}
 
 int RoundState::Answered() const {
   return static_cast<int>(std::count_if(asks_.begin(), asks_.end(), [](const auto& ask) { return ask.second.state == AskState::kAnswered; }));

@@ -71,6 +71,15 @@ TEST(RoundState, AQuorumIsEnoughWhenNobodyIsWaitedFor) {
   EXPECT_EQ(state.asks().at("c").state, AskState::kFailed);
 }
 
+TEST(RoundState, WithoutAQuorumNobodyWaitsForASiteThatIsGone) {
+  RoundState state = Open(Rules(1));
+  state.Answered("a", {1, 1}, "x", 1);
+  state.Answered("b", {1, 1}, "y", 1);
+  EXPECT_FALSE(IsOver(state, 1001));
+  state.Leave("c", "revoked");
+  EXPECT_TRUE(IsOver(state, 1001));
+}
+
 TEST(RoundState, WithoutItsQuorumTheDeadlineIsExtendedOnceAndTheRoundWaits) {
   RoundState::Options options = Rules(1, 2, 500);
   options.extension_ms = 300;

@@ -125,11 +125,25 @@ void Server::SyncLocked() {
   }
   for (const RunRecord& record : *runs) {
     if (halted_.contains(record.id) && record.wanted != "cancelled") continue;
+    if (record.state == "cancelled" && Find(record.id) == nullptr && record.why.find("halted") != std::string::npos) continue;
     ServerRun* run = Find(record.id);
     if (run == nullptr) {
       if (record.wanted == "created") continue;
       auto loaded = ServerRun::Load(record, options_.folder + "/runs/" + record.id, {deps_.store, options_.threads});
       if (!loaded.ok()) {
+        if (record.wanted == "cancelled") {
+          // That needs none of its files.
+          RunRecord ended = record;
+          ended.state = "cancelled";
+          ended.why = fmt::format("cancelled by a person, while it was halted: {}", MessageOf(loaded.status()));
+          ended.finished_ms = now;
+          auto batch = deps_.store->Begin();
+          batch.SaveRun(ended);
+          batch.AddEvent(record.id, "", "run_cancelled", {{"why", ended.why}}, now);
+          note(batch.Commit());
+          halted_.erase(record.id);
+          continue;
+        }
         // The other runs go on.
         halted_[record.id] = std::string(MessageOf(loaded.status()));
         deps_.log(fmt::format("run {} is halted: {}", record.id, MessageOf(loaded.status())));

@@ -124,6 +124,7 @@ absl::Status ServerRun::LoadFiles() {
     MANAKO_ASSIGN_OR_RETURN(wires_[record_.round], check(folder_.WirePath(record_.round), {}));
   }
   for (const char* part : {"/models", "/incoming", "/spool"}) MANAKO_RETURN_IF_ERROR(MakeFolders(folder_.path() + part));
+  RemoveUnfinishedFiles(folder_.path() + "/models");
   // An answer counts only while its file is there and whole.
   if (rounds_.open()) {
     for (const std::string& site : rounds_.Answers()) {
@@ -377,6 +378,10 @@ absl::Status ServerRun::CheckUpload(const std::string& site, const Submission& s
 }
 
 absl::StatusOr<ArrayFileExpectation> ServerRun::Expect(const Submission& submission) const {
+  // It is read against the open round's model: trained from another one, its numbers would be nonsense.
+  if (submission.round == rounds_.round() && rounds_.open() && submission.model_sha256 != wires_.at(submission.round - 1).sha256) {
+    return InvalidArgument("the update for round {} was trained from another model than the round's", submission.round);
+  }
   ArrayFileExpectation expected;
   expected.spec_hash = spec_->hash();
   expected.base_digest = submission.model_sha256;

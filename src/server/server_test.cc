@@ -291,6 +291,9 @@ TEST_F(ServerTest, HostileUpdatesAreRefusedAndSpoilNothing) {
   EXPECT_EQ(Send("west", wrong)->state, Receipt::State::kRefused);
   EXPECT_EQ(server_->BeginUpload("south", west).status().code(), absl::StatusCode::kFailedPrecondition);
   wrong = west;
+  wrong.model_sha256 = std::string(64, 'a');
+  EXPECT_THAT(std::string(MessageOf(Send("west", wrong).status())), HasSubstr("another model"));
+  wrong = west;
   wrong.run = "other";
   EXPECT_EQ(server_->BeginUpload("west", wrong).status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(server_->ArtifactPath("west", "run", {std::string(64, 'a'), 1}).status().code(), absl::StatusCode::kNotFound);
@@ -405,6 +408,10 @@ TEST_F(ServerTest, ADamagedModelHaltsItsRunAndSaysWhatToDo) {
   EXPECT_THAT(log_, HasSubstr("round-0.arr"));
   EXPECT_THAT(log_, HasSubstr("restore it from a backup"));
   EXPECT_EQ(Next<OfferTask>("east")->run, "other");  // the other run goes on
+  ASSERT_TRUE(store_->Want("run", "cancelled", 1).ok());
+  server_->Sync();
+  EXPECT_EQ(store_->Run("run")->state, "cancelled");
+  EXPECT_EQ(store_->Want("run", "running", 1).code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(ServerTest, PauseResumeAndCancel) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -122,6 +123,7 @@ struct GrpcChannel::Impl {
   Options options;
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<v1::Federation::Stub> stub;
+  std::atomic<bool> greeted = false;
   std::mutex mutex;
   std::set<grpc::ClientContext*> open;
   bool cancelled = false;
@@ -180,6 +182,7 @@ absl::StatusOr<GrpcChannel::Greeting> GrpcChannel::Hello(int64_t now_ms) {
   request.set_software(impl_->options.software);
   v1::HelloReply reply;
   MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub->Hello(call.context(), request, &reply)));
+  impl_->greeted = true;
   return Greeting{reply.software(), reply.federation(), reply.site(), now_ms - reply.time_ms()};
 }
 
@@ -193,11 +196,16 @@ absl::StatusOr<Joined> GrpcChannel::Renew(const PrivateKey& key, int64_t now_ms)
 }
 
 absl::StatusOr<SiteTask> GrpcChannel::NextTask() {
+  // A server that was away may be another process now, which knows nothing of this one.
+  if (!impl_->greeted) MANAKO_RETURN_IF_ERROR(Hello(0).status());
   Impl::Call call(impl_.get(), std::chrono::milliseconds(impl_->options.wait_ms) + std::chrono::seconds(30));
   v1::NextTaskRequest request;
   request.set_wait_ms(impl_->options.wait_ms);
   v1::Task reply;
-  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub->NextTask(call.context(), request, &reply)));
+  if (const absl::Status status = FromGrpc(impl_->stub->NextTask(call.context(), request, &reply)); !status.ok()) {
+    impl_->greeted = false;
+    return status;
+  }
   return FromProto(reply);
 }
 
