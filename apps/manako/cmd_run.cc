@@ -200,7 +200,7 @@ absl::Status Template(const RunFlags&) {
 
 void AddRunCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<RunFlags>();
-  CLI::App* command = app.add_subcommand("run", "The central hospital: trainings of the federation");
+  CLI::App* command = app.add_subcommand("run", "Central hospital: the federation's trainings");
   command->require_subcommand(1);
   command->footer(
       "Examples:\n"

@@ -161,7 +161,7 @@ absl::Status Sites(const ServerFlags& flags) {
 
 void AddServerCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<ServerFlags>();
-  CLI::App* command = app.add_subcommand("server", "The central hospital: make a federation, invite sites, serve");
+  CLI::App* command = app.add_subcommand("server", "Central hospital: federation, sites, serving");
   command->require_subcommand(1);
   command->footer(
       "Examples:\n"

@@ -370,7 +370,7 @@ absl::Status Stop(const SiteFlags& flags) {
 
 void AddSiteCommand(CLI::App& app, int* exit_code) {
   auto flags = std::make_shared<SiteFlags>();
-  CLI::App* command = app.add_subcommand("site", "A branch hospital: join, check, start, see what has left");
+  CLI::App* command = app.add_subcommand("site", "Branch hospital: join, check, start, ledger");
   command->require_subcommand(1);
   command->footer(
       "Examples:\n"
