@@ -27,6 +27,7 @@ inline void ExpectRefused(const ProcessResult& result, const std::vector<std::st
   for (size_t i = 0; i + 1 < lines.size(); ++i) {
     const bool progress = lines[i].starts_with("Images: ") || lines[i].starts_with("Note: ") ||
                           lines[i].starts_with("Computing in ") ||
+                          lines[i].starts_with("Training with ") ||
                           lines[i].find(" round ") != std::string::npos;
     EXPECT_TRUE(progress && exit_code != 2) << "more than one line: " << result.err;
   }
