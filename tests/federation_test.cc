@@ -69,6 +69,7 @@ TEST(Federation, OverTheNetworkItIsTheStudyToTheBit) {
 // A process dies at each named step, with its successor dying at the next one, until all were hit; then the run ends as if
 // nothing had been.
 TEST(Federation, SurvivesACrashAtEveryNamedStep) {
+  if (std::getenv("MANAKO_SOAK_KILLS") == nullptr) GTEST_SKIP() << "takes minutes: set MANAKO_SOAK_KILLS";
   std::set<std::string> left;
   // Those that a run without questions to people and without errors passes.
   for (const std::string& point : Lines(RunManako({"crash-points"}).out)) {
