@@ -37,6 +37,8 @@ class Engine {
   virtual void Load(const ParameterSet& model) = 0;
   // The flat array that steps compute with: an optimiser changes it.
   virtual FlatArray& values() = 0;
+  // That array, for good: a Load() must come before the next step.
+  virtual FlatArray TakeValues() = 0;
   // Of the trained prefix. They must be zero before a step.
   virtual FlatArray& gradients() = 0;
 

@@ -224,7 +224,6 @@ absl::Status Network::Bind(bool copy_values) {
   MANAKO_ASSIGN_OR_RETURN(ModelSpec spec, ModelSpec::Create(entries));
   spec_ = std::make_shared<const ModelSpec>(std::move(spec));
   values_ = FlatArray(spec_->size());
-  gradients_ = FlatArray(spec_->parameter_extent());
   std::map<std::string, const TensorSpec*> by_name;
   for (const TensorSpec& tensor : spec_->tensors()) by_name[tensor.name] = &tensor;
   const at::NoGradGuard no_grad;
@@ -236,13 +235,23 @@ absl::Status Network::Bind(bool copy_values) {
     // it shows, its type included.
     slot.tensor.set_data(view);
     slot.tensor.requires_grad_(target.kind == TensorKind::kParameter);
-    if (target.kind == TensorKind::kParameter) {
-      // Autograd adds in place to a gradient that is there already.
-      slot.tensor.mutable_grad() =
-          at::from_blob(gradients_.data() + target.offset, target.shape, at::kFloat);
-    }
+    if (target.kind == TensorKind::kParameter) trained_.emplace_back(slot.tensor, target.offset);
   }
   return absl::OkStatus();
+}
+
+FlatArray& Network::gradients() {
+  BindGradients();
+  return gradients_;
+}
+
+void Network::BindGradients() {
+  if (!gradients_.empty()) return;
+  gradients_ = FlatArray(spec_->parameter_extent());
+  for (auto& [tensor, offset] : trained_) {
+    // Autograd adds in place to a gradient that is there already.
+    tensor.mutable_grad() = at::from_blob(gradients_.data() + offset, tensor.sizes(), at::kFloat);
+  }
 }
 
 void Network::Initialise(uint64_t seed) {
@@ -284,6 +293,7 @@ void Network::SetTraining(bool training) {
 }
 
 at::Tensor Network::Forward(const at::Tensor& images) {
+  if (at::GradMode::is_enabled()) BindGradients();
   const torch::jit::GraphOptimizerEnabledGuard as_written(false);  // the setting is a thread's own
   return module_.forward({images}).toTensor();
 }

@@ -11,6 +11,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -39,9 +40,9 @@ class Network {
   const std::shared_ptr<const ModelSpec>& spec() const { return spec_; }
   // The flat array that the module's tensors are views of: writing here changes the module.
   FlatArray& values() { return values_; }
-  // Gradients of the trained prefix, spec()->parameter_extent() long, in the same order. Backward
-  // adds to it.
-  FlatArray& gradients() { return gradients_; }
+  // Gradients of the trained prefix, spec()->parameter_extent() long, in the same order: there from the
+  // first Forward() that records them, or the first call of this. Backward adds to them.
+  FlatArray& gradients();
   torch::jit::Module& module() { return module_; }
 
   // Draws initial parameters from torchvision's distributions (module_def.h; BatchNorm 1 and 0; for
@@ -75,6 +76,8 @@ class Network {
                                                              const std::string& path, int classes,
                                                              const std::vector<int>& sides);
   absl::Status Bind(bool copy_values);
+  // Takes memory for the gradients when they are first needed.
+  void BindGradients();
 
   std::shared_ptr<const ModelSpec> spec_;
   // The arrays are declared before the module, whose tensors are views of them, and so outlive it.
@@ -85,6 +88,7 @@ class Network {
   std::string
       classifier_;  // prefix of the last layer's tensors, e.g. "fc"; may be empty for a file
   bool training_ = false;
+  std::vector<std::pair<at::Tensor, int64_t>> trained_;  // parameters and their offsets
   torch::jit::Module module_;
 };
 

@@ -52,6 +52,7 @@ double Step(Network& network, const at::Tensor& images) {
 
 // Every tensor of the module must lie where the spec says, and so must every gradient.
 void ExpectViews(Network& network) {
+  network.gradients();  // which are there once they are asked for
   int64_t bound = 0;
   for (const auto& parameter : network.module().named_parameters()) {
     const TensorSpec* const tensor = network.spec()->Find(parameter.name);

@@ -19,10 +19,6 @@ namespace manako {
 void PrepareLibtorch(int threads) {
   at::set_num_threads(std::max(1, threads));
   SetComputeThreads(threads);
-  // Never give memory back, never map single blocks: what a step frees, the next step takes.
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);
-  mallopt(M_TRIM_THRESHOLD, -1);
-  mallopt(M_TOP_PAD, 64 << 20);
   // One heap for all threads: others than the main one are made of pieces of 64 MiB, into which a batch's activations do not fit.
   mallopt(M_ARENA_MAX, 1);
 }
@@ -128,7 +124,7 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
     update.visits += static_cast<int64_t>(batch.labels.size());
     loss_sum += loss * static_cast<double>(batch.labels.size());
   }
-  update.model = ParameterSet{self.pool->spec(), engine->values().Clone()};
+  update.model = ParameterSet{self.pool->spec(), engine->TakeValues()};
   if (absl::Status finite = update.model.CheckFinite(); !finite.ok()) {
     return absl::OutOfRangeError(fmt::format("in round {} {}: use a smaller train.learning_rate", task.round, MessageOf(finite)));
   }

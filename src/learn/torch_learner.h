@@ -17,7 +17,6 @@ namespace manako {
 
 // libtorch's and the fused engine's settings for the whole process: call once, before anything else of this module. `threads` is what one
 // training or evaluation uses; how many of them run at once is the caller's choice. With 1, results do not depend on it.
-// Freed memory stays in the process, for the next step to use: fresh pages cost a fifth of a step.
 void PrepareLibtorch(int threads);
 
 // float32 or bfloat16: resolves "auto" to what this processor does fast. Says why in `reason` when it is not null.
@@ -37,7 +36,7 @@ class TorchLearner : public Learner {
     std::vector<double> class_weights;  // of the loss, one for each class; empty: all 1
     uint64_t seed = 0;               // of this site in this run
     Normalisation normalisation;
-    int ahead = 2;                   // batches prepared ahead
+    int ahead = 1;                   // batches prepared ahead
   };
   // The pool must outlive the learner.
   TorchLearner(Options options, int classes, Examples train, Examples validation, Examples test, NetworkPool* pool);

@@ -4,7 +4,6 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <dnnl.hpp>
 #include <map>
@@ -19,10 +18,10 @@
 namespace manako::fused {
 namespace {
 
-// Memory in large pages where the system gives them: a step walks through all of it.
+// Memory of its own, in large pages where the system gives them: a step walks through all of it. What is given back goes to the system.
 class Arena {
  public:
-  ~Arena() { std::free(data_); }
+  ~Arena() { Release(); }
   Arena() = default;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
@@ -31,18 +30,22 @@ class Arena {
   // At least so many floats; what was there is lost where it grows.
   void Grow(int64_t floats) {
     if (floats <= floats_) return;
-    std::free(data_);
-    data_ = nullptr;
-    floats_ = 0;
-    constexpr size_t kPage = size_t{2} << 20;
-    const size_t bytes = (static_cast<size_t>(floats) * sizeof(float) + kPage - 1) / kPage * kPage;
-    data_ = static_cast<float*>(std::aligned_alloc(kPage, bytes));
-    if (data_ == nullptr) throw std::bad_alloc();
-    madvise(data_, bytes, MADV_HUGEPAGE);
+    Release();
+    void* const data = mmap(nullptr, Bytes(floats), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (data == MAP_FAILED) throw std::bad_alloc();
+    madvise(data, Bytes(floats), MADV_HUGEPAGE);
+    data_ = static_cast<float*>(data);
     floats_ = floats;
   }
 
  private:
+  static size_t Bytes(int64_t floats) { return static_cast<size_t>(floats) * sizeof(float); }
+  void Release() {
+    if (data_ != nullptr) munmap(data_, Bytes(floats_));
+    data_ = nullptr;
+    floats_ = 0;
+  }
+
   float* data_ = nullptr;
   int64_t floats_ = 0;
 };
@@ -65,18 +68,21 @@ auto Guarded(const char* doing, Body body) -> decltype(body()) {
 class FusedEngine : public Engine {
  public:
   FusedEngine(std::shared_ptr<const ModelSpec> spec, int threads, GraphSource graphs)
-      : spec_(std::move(spec)), threads_(threads), graphs_(std::move(graphs)), values_(spec_->size()), gradients_(spec_->parameter_extent()) {}
+      : spec_(std::move(spec)), threads_(threads), graphs_(std::move(graphs)) {}
 
   void Load(const ParameterSet& model) override {
+    if (values_.empty()) values_ = FlatArray(spec_->size());
     std::memcpy(values_.data(), model.values.data(), static_cast<size_t>(model.values.size()) * sizeof(float));
     prepared_ = nullptr;
   }
   FlatArray& values() override { return values_; }
+  FlatArray TakeValues() override { return std::exchange(values_, FlatArray()); }
   FlatArray& gradients() override { return gradients_; }
   void BeginTraining(uint64_t seed) override {
     seed_ = seed;
     step_ = 0;
     prepared_ = nullptr;
+    if (gradients_.empty()) gradients_ = FlatArray(spec_->parameter_extent());
     // What no gradient reaches stays as it is.
     std::memset(gradients_.data(), 0, static_cast<size_t>(gradients_.size()) * sizeof(float));
   }
@@ -137,7 +143,7 @@ class FusedEngine : public Engine {
   std::shared_ptr<const ModelSpec> spec_;
   int threads_;
   GraphSource graphs_;
-  FlatArray values_, gradients_;
+  FlatArray values_, gradients_;  // made when they are needed
   Arena arena_;
   std::map<std::tuple<int64_t, int64_t, int64_t, bool>, std::unique_ptr<Plan>> plans_;
   const Plan* prepared_ = nullptr;  // the inference plan whose weights are in the arena

@@ -113,6 +113,8 @@ class Planner : public Plan {
   std::vector<Addend> TakeTwo(int tensor);
   // What the forward wrote, or wrote and can make again.
   Place Again(int tensor);
+  // A convolution's forward in training.
+  void AddConvolution(const Node& node, size_t index, const Place& to);
 
   const Graph graph_;
   const int64_t trained_;
@@ -261,16 +263,30 @@ void Planner::FoldNorm(const Node& node, Place& weight, Place& bias) {
   steps_.set_preparing(false);
 }
 
+void Planner::AddConvolution(const Node& node, size_t index, const Place& to) {
+  Convolution::Forward forward;
+  forward.x = At(node.op.inputs[0]);
+  forward.y = to;
+  forward.weight = Place::Values(node.op.weight);
+  forward.bias = Place::Values(node.op.bias);
+  forward.training = true;
+  forward.relu = node.relu;
+  convolution_of_[index]->AddForward(steps_, forward);
+}
+
 void Planner::ForwardConvolution(const Node& node, size_t index) {
   const int x = node.op.inputs[0], y = node.op.output;
   convolutions_.emplace_back(node.op, LayoutOf(x), LayoutOf(y), x == graph_.input, Name(node));
   Convolution& convolution = convolutions_.back();
   convolution_of_[index] = &convolution;
+  if (graph_.training) {
+    At(y) = NewTensor(y);
+    return AddConvolution(node, index, At(y));
+  }
   Convolution::Forward forward;
   forward.x = At(x);
   forward.weight = Place::Values(node.op.weight);
   forward.bias = Place::Values(node.op.bias);
-  forward.training = graph_.training;
   if (node.folded) FoldNorm(node, forward.weight, forward.bias);
   const bool in_place = node.residual >= 0 && MayOverwrite(node.residual, index);
   forward.sum = in_place;
@@ -532,17 +548,23 @@ Place Planner::TakeGradient(int tensor) {
   return copy;
 }
 
-// BatchNorm's output is not kept where its input is kept anyway: a pass over memory costs less than room for it.
+// Two things are made again instead of kept, as room costs more than a pass: BatchNorm's output, whose input is kept anyway, and what a
+// convolution makes of the images, which is large and cheap.
 Place Planner::Again(int tensor) {
   const int maker = maker_[static_cast<size_t>(tensor)];
   if (maker < 0) return At(tensor);
   const Node& node = nodes_[static_cast<size_t>(maker)];
-  if (node.op.kind != OpKind::kBatchNorm || node.residual >= 0) return At(tensor);
   Place& again = again_[static_cast<size_t>(tensor)];
   if (again) return again;
+  if (node.op.kind == OpKind::kConvolution && node.op.inputs[0] == graph_.input) {
+    again = NewTensor(tensor);
+    AddConvolution(node, static_cast<size_t>(maker), again);
+    return again;
+  }
+  if (node.op.kind != OpKind::kBatchNorm || node.residual >= 0) return At(tensor);
+  const Place from = Again(node.op.inputs[0]);
   again = NewTensor(tensor);
   const ChannelArrays arrays = channels_[static_cast<size_t>(maker)];
-  const Place from = At(node.op.inputs[0]);
   steps_.Add("normalise again " + Name(node), {from, arrays.place, again},
              [=, layout = LayoutOf(tensor), relu = node.relu, to = again](const Frame& frame) {
                ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift), nullptr, relu, frame[to]);
@@ -563,9 +585,10 @@ void Planner::BackwardConvolution(const Node& node, size_t index) {
   const Place dy = only_read ? Gradients(y).front().place : TakeGradient(y);
   // A pool that masks the gradient has summed it too.
   if (node.op.bias != kNone && !node.masked_by_pool) {
-    SumBias(node, mask ? At(y) : Place{}, /*write=*/mask, y, dy);
+    SumBias(node, mask ? Again(y) : Place{}, /*write=*/mask, y, dy);
   } else if (mask) {
-    steps_.Add("mask " + Name(node), {At(y), dy}, [=, floats = Floats(y), output = At(y)](const Frame& frame) {
+    const Place output = Again(y);
+    steps_.Add("mask " + Name(node), {output, dy}, [=, floats = Floats(y)](const Frame& frame) {
       MaskByOutput(floats, frame[output], frame[dy]);
     });
   }
@@ -589,7 +612,8 @@ void Planner::BackwardNorm(const Node& node, size_t index) {
   Place masked;
   if (to_residual) masked = !first.shared ? first.place : !second.shared ? second.place : NewTensor(y);
   const Place output = to_residual && node.relu ? At(y) : Place{};
-  const auto norm = [=, from = At(x), relu = node.relu](const Frame& frame) {
+  const Place from = Again(x);
+  const auto norm = [=, relu = node.relu](const Frame& frame) {
     return NormBackward{frame[from],
                         arrays.Get(frame, kMean),
                         arrays.Get(frame, kInverse),
@@ -599,7 +623,7 @@ void Planner::BackwardNorm(const Node& node, size_t index) {
                         relu,
                         op.batch_statistics};
   };
-  steps_.Add("sums backward " + Name(node), {At(x), arrays.place, output, first.place, second.place, masked},
+  steps_.Add("sums backward " + Name(node), {from, arrays.place, output, first.place, second.place, masked},
              [=, d1 = first.place, d2 = second.place](const Frame& frame) {
                float *sum_d = arrays.Get(frame, kSumD), *sum_dx = arrays.Get(frame, kSumDx);
                NormBackwardSums(layout, norm(frame), frame[d1], frame[d2], frame[masked], sum_d, sum_dx);
@@ -609,7 +633,7 @@ void Planner::BackwardNorm(const Node& node, size_t index) {
   const Place d1 = to_residual ? masked : first.place, d2 = to_residual ? Place{} : second.place;
   const bool may_overwrite = !to_residual && (!first.shared || (second.place && !second.shared));
   const Place dx = !may_overwrite ? NewTensor(x) : !first.shared ? first.place : second.place;
-  steps_.Add("normalise backward " + Name(node), {At(x), arrays.place, output, d1, d2, dx}, [=](const Frame& frame) {
+  steps_.Add("normalise backward " + Name(node), {from, arrays.place, output, d1, d2, dx}, [=](const Frame& frame) {
     NormBackwardApply(layout, norm(frame), frame[d1], frame[d2], /*mask=*/!to_residual, arrays.Get(frame, kSumD),
                       arrays.Get(frame, kSumDx), frame[dx]);
   });
