@@ -1,6 +1,7 @@
 // manako server: what the central hospital does.
 #include <fmt/format.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -12,8 +13,9 @@
 #include "apps/manako/output.h"
 #include "apps/manako/web_admin.h"
 #include "base/status_macros.h"
-#include "identity/signed_log.h"
 #include "server/enrolment.h"
+#include "server/event_log.h"
+#include "server/receipt_log.h"
 #include "server/server.h"
 #include "server/wake.h"
 #include "wire/grpc_server.h"
@@ -47,41 +49,52 @@ void LogLine(std::string_view line) {
   }
 }
 
+// Each connection takes a descriptor, strangers' too: as many as the system lets this process have.
+void AllowManyConnections() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 absl::Status Start(const ServerFlags& flags) {
   MANAKO_RETURN_IF_ERROR(CheckCentral(flags.folder));
   MANAKO_ASSIGN_OR_RETURN(const auto store, FederationStore::Open(flags.folder + "/federation.db"));
   MANAKO_ASSIGN_OR_RETURN(const auto enrolment, Enrolment::Open(flags.folder, store.get()));
-  MANAKO_ASSIGN_OR_RETURN(const auto receipts, SignedLog::Open(flags.folder + "/receipts.log", enrolment->server_key()));
+  MANAKO_ASSIGN_OR_RETURN(const auto receipts, ReceiptLog::Open(flags.folder + "/receipts.log", enrolment->server_key()));
+  MANAKO_ASSIGN_OR_RETURN(const auto events, EventLog::Open(flags.folder + "/server.log"));
+  const auto log = [&events](std::string_view line) {
+    LogLine(line);
+    static_cast<void>(events->Note(line, NowMs()));  // it stands on standard error
+  };
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+  AllowManyConnections();
   Server::Deps deps;
   deps.store = store.get();
   deps.now_ms = NowMs;
-  deps.log = LogLine;
-  deps.record = [&receipts](const std::string& site, Receipt& receipt) -> absl::Status {
-    nlohmann::ordered_json line = {{"site", site}, {"run", receipt.run}, {"round", receipt.round}, {"sha256", receipt.sha256},
-                                   {"state", receipt.state == Receipt::State::kKept ? "kept" : receipt.state == Receipt::State::kLate ? "late" : "refused"}};
-    if (!receipt.why.empty()) line["why"] = receipt.why;
-    MANAKO_ASSIGN_OR_RETURN(const LogHead head, receipts->Append(line));
-    receipt.log_seq = head.seq;
-    receipt.log_hash = head.hash;
-    return absl::OkStatus();
-  };
+  deps.log = log;
+  deps.record = [&receipts](const std::string& site, Receipt& receipt) { return receipts->Record(site, receipt); };
+  deps.on_event = [&events](const EventRecord& event) { return events->Write(event); };
+  deps.events_behind = events->last_seq();
   const int threads = flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   MANAKO_ASSIGN_OR_RETURN(const auto server, Server::Open({flags.folder, threads}, deps));
   GrpcServer::Options options;
   options.listen = flags.listen.empty() ? fmt::format("0.0.0.0:{}", enrolment->port()) : flags.listen;
   options.software = kVersion;
-  MANAKO_ASSIGN_OR_RETURN(const auto network, GrpcServer::Start(options, {server.get(), enrolment.get(), store.get(), NowMs, LogLine}));
+  MANAKO_ASSIGN_OR_RETURN(const auto network, GrpcServer::Start(options, {server.get(), enrolment.get(), store.get(), NowMs, log}));
   MANAKO_ASSIGN_OR_RETURN(const auto wake, WakeListener::Start(flags.folder, [&] {
     network->Recheck();
     server->Sync();
   }));
-  LogLine(fmt::format("The server of \"{}\" listens at {} (sites reach it as {}:{})", enrolment->federation(), options.listen,
+  // What was written between the server's first look and the moment at which it could be rung at.
+  network->Recheck();
+  server->Sync();
+  log(fmt::format("The server of \"{}\" listens at {} (sites reach it as {}:{})", enrolment->federation(), options.listen,
                       enrolment->host(), enrolment->port()));
   const auto admin = MakeServerAdmin(flags.folder, store.get(), enrolment.get(), [&] {
     network->Recheck();
@@ -89,11 +102,11 @@ absl::Status Start(const ServerFlags& flags) {
   });
   std::string why;
   MANAKO_ASSIGN_OR_RETURN(const auto page, ServeServerPage(flags.folder, admin.get(), &why));
-  LogLine(page != nullptr ? "The web page is at " + page->url : why);
+  log(page != nullptr ? "The web page is at " + page->url : why);
   int signal = 0;
   sigwait(&signals, &signal);
   // Whatever was said is on the disk; there is nothing to put in order first.
-  LogLine("The server ends; what was done is kept. Runs go on when it is started again.");
+  log("The server ends; what was done is kept. Runs go on when it is started again.");
   std::fflush(nullptr);
   _exit(kDone);
 }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -18,6 +19,19 @@ namespace manako {
 struct ArtifactId {
   std::string sha256;
   int64_t bytes = 0;
+};
+
+// The server's word that a submission is on its disk (kept), or why it does not count.
+struct Receipt {
+  enum class State : uint8_t { kKept, kLate, kRefused };
+  State state = State::kKept;
+  std::string why;
+  std::string run;
+  int round = 0;
+  std::string sha256;
+  int64_t time_ms = 0;       // server's clock
+  int64_t log_seq = 0;       // line of the server's receipt log
+  std::string log_hash;      // SHA-256 of that line: the site keeps it, so that the server cannot take it back
 };
 
 // "Will you take part in this run?" Asked once for each run; `config` is the whole agreement (FederatedRunConfig as TOML).
@@ -37,6 +51,8 @@ struct RoundTask {
   std::string model_digest; // ParameterSet::Digest of the model as the server has it in float32; empty: not known
   bool evaluate = false;    // test that model first, and answer with an Evaluation of round - 1
   int64_t deadline_ms = 0;  // since 1970, by the server's clock; 0: none
+  // A later word on this site's update for the round before: it was kept, and refused when its round was closed.
+  std::optional<Receipt> amended;
 };
 
 // "Test this model on your images": the run's last global model, or (cross-site) another site's own.
@@ -45,6 +61,7 @@ struct TestTask {
   int round = 0;           // behind which the model stood
   std::string trained_by;  // site whose own model it is; empty: the global model
   ArtifactId model;
+  std::optional<Receipt> amended;  // as a RoundTask's
 };
 
 // "The run is over." The site keeps the model, if there is one.
@@ -120,19 +137,6 @@ struct Submission {
   int64_t visits = 0;        // image visits in this round
   double l2 = 0;             // of the change
   Metrics metrics;           // train_loss
-};
-
-// The server's word that a submission is on its disk (kept), or why it does not count.
-struct Receipt {
-  enum class State : uint8_t { kKept, kLate, kRefused };
-  State state = State::kKept;
-  std::string why;
-  std::string run;
-  int round = 0;
-  std::string sha256;
-  int64_t time_ms = 0;       // server's clock
-  int64_t log_seq = 0;       // line of the server's receipt log
-  std::string log_hash;      // SHA-256 of that line: the site keeps it, so that the server cannot take it back
 };
 
 // What a site says while it works; sent by a thread of its own.

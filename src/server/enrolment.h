@@ -19,7 +19,8 @@ namespace manako {
 //     federation.db                everything but models (federation_store.h)
 //     ca.key ca.pem                the authority; the key is used to sign certificates only
 //     server.key server.pem        this server, signed by the authority, renewed by itself
-//     receipts.log                 signed record of every receipt given
+//     receipts.log                 signed record of every receipt given (receipt_log.h)
+//     server.log                   events, for machines (event_log.h)
 //     runs/                        models and updates (run_folder.h)
 struct CentralOptions {
   std::string name;                // of the federation

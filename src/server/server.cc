@@ -151,6 +151,7 @@ void Server::SyncLocked() {
       }
       run = loaded->get();
       runs_[record.id] = *std::move(loaded);
+      for (const std::string& problem : run->problems()) deps_.log(fmt::format("run {}: {}", record.id, problem));
       order_.push_back(record.id);
       for (const SiteRecord& site : *sites) {
         if (site.state == "revoked") note(run->SiteGone(site.name, "revoked", now));
@@ -164,11 +165,37 @@ void Server::SyncLocked() {
 }
 
 std::optional<SiteTask> Server::NextTask(const std::string& site) {
-  const std::lock_guard lock(mutex_);
-  for (const std::string& id : order_) {
-    if (auto task = runs_.at(id)->TaskFor(site)) return task;
+  std::optional<SiteTask> task;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& id : order_) {
+      if ((task = runs_.at(id)->TaskFor(site))) break;
+    }
   }
-  return std::nullopt;
+  const auto put_on_record = [&](auto& of) {
+    // Where the disk is full, the work goes on without it: the books are right, and the next task says it.
+    if (of.amended && !Record(site, *of.amended).ok()) of.amended.reset();
+  };
+  if (task && std::holds_alternative<RoundTask>(*task)) put_on_record(std::get<RoundTask>(*task));
+  if (task && std::holds_alternative<TestTask>(*task)) put_on_record(std::get<TestTask>(*task));
+  return task;
+}
+
+absl::Status Server::Noted(absl::Status status) {
+  if (!IsStorageError(status)) return status;
+  {
+    const std::lock_guard lock(noted_mutex_);
+    const int64_t now = deps_.now_ms();
+    if (noted_ == MessageOf(status) && now < noted_ms_ + 60'000) return status;
+    noted_ = MessageOf(status);
+    noted_ms_ = now;
+  }
+  deps_.log(MessageOf(status));
+  return status;
+}
+
+absl::Status Server::Record(const std::string& site, Receipt& receipt) const {
+  return deps_.record ? deps_.record(site, receipt) : absl::OkStatus();
 }
 
 absl::Status Server::Answer(const std::string& site, const SiteAnswer& answer) {
@@ -183,7 +210,7 @@ absl::Status Server::Answer(const std::string& site, const SiteAnswer& answer) {
     due_ = true;
   }
   wake_.notify_all();
-  return status;
+  return Noted(std::move(status));
 }
 
 absl::StatusOr<StatusReply> Server::ReportStatus(const std::string& site, const SiteStatus& status, const std::string& version,
@@ -249,7 +276,7 @@ absl::StatusOr<std::shared_ptr<Server::Upload>> Server::UploadOf(const std::stri
     if (name.starts_with(own) && entry.path() != fresh->path) fs::remove(entry.path(), ignored);
   }
   fresh->fd = ::open(fresh->path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fresh->fd < 0) return SystemError("cannot open", fresh->path);
+  if (fresh->fd < 0) return Noted(SystemError("cannot open", fresh->path));
   struct stat info;
   if (::fstat(fresh->fd, &info) != 0) return SystemError("cannot look at", fresh->path);
   fresh->size = info.st_size;
@@ -262,11 +289,17 @@ absl::StatusOr<std::shared_ptr<Server::Upload>> Server::UploadOf(const std::stri
 }
 
 absl::StatusOr<Server::UploadState> Server::BeginUpload(const std::string& site, const Submission& submission) {
+  std::optional<Receipt> receipt;
   {
     const std::lock_guard lock(mutex_);
     ServerRun* run = Find(submission.run);
     if (run == nullptr) return FailedPrecondition("there is no run {} here", submission.run);
-    if (auto receipt = run->KeptBefore(site, submission)) return UploadState{submission.artifact.bytes, std::move(receipt)};
+    receipt = run->KeptBefore(site, submission);
+  }
+  if (receipt) {
+    // A crash may have come between the update and the receipt's line.
+    MANAKO_RETURN_IF_ERROR(Noted(Record(site, *receipt)));
+    return UploadState{submission.artifact.bytes, std::move(receipt)};
   }
   MANAKO_ASSIGN_OR_RETURN(const auto upload, UploadOf(site, submission));
   const std::lock_guard lock(upload->mutex);
@@ -293,7 +326,7 @@ absl::Status Server::AppendUpload(const std::string& site, const Submission& sub
   while (!bytes.empty()) {
     const ssize_t n = ::pwrite(upload->fd, bytes.data(), bytes.size(), upload->size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError("cannot write", upload->path);
+    if (n < 0) return Noted(SystemError("cannot write", upload->path));
     upload->size += n;
     bytes.remove_prefix(static_cast<size_t>(n));
   }
@@ -329,7 +362,12 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
     ArrayVerifyOptions options;
     options.threads = options_.threads;
     const auto base = ArrayFileReader::Open(base_path);
-    if (base.ok()) options.base = BaseOf(**base);
+    if (!base.ok()) {
+      // This machine's fault, and not the update's.
+      static_cast<void>(Noted(DataLoss("{}: restore it from a backup", MessageOf(base.status()))));
+      return absl::UnavailableError(fmt::format("the server cannot read its model of run {}", submission.run));
+    }
+    options.base = BaseOf(**base);
     summary = (*reader)->VerifyAll(options);
   } else {
     summary = reader.status();
@@ -351,8 +389,11 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
   if (receipt.ok()) {
     MANAKO_CRASH_POINT("server.update_kept");
     drop();
-    if (deps_.record) MANAKO_RETURN_IF_ERROR(deps_.record(site, *receipt));
     wake_.notify_all();
+    MANAKO_RETURN_IF_ERROR(Noted(Record(site, *receipt)));
+    MANAKO_CRASH_POINT("server.receipt_recorded");
+  } else {
+    static_cast<void>(Noted(receipt.status()));
   }
   return receipt;
 }
@@ -386,6 +427,9 @@ int64_t Server::AdvanceLocked(std::unique_lock<std::mutex>& lock) {
           next = deps_.now_ms() + 5000;
           continue;
         }
+        for (const std::string& site : (*closing)->damaged) {
+          deps_.log(fmt::format("run {}: the update of {} for round {} was damaged on the disk: it is asked for again", id, site, (*closing)->round));
+        }
         MANAKO_CRASH_POINT("server.round_closed");
         due_ = true;
       }
@@ -393,6 +437,18 @@ int64_t Server::AdvanceLocked(std::unique_lock<std::mutex>& lock) {
     if (const int64_t deadline = run->NextDeadline(); deadline > 0 && (next == 0 || deadline < next)) next = deadline;
   }
   return next;
+}
+
+void Server::TellEvents() {
+  if (!deps_.on_event) return;
+  while (true) {
+    const auto events = deps_.store->Events(deps_.events_behind, 100);
+    if (!events.ok() || events->empty()) return;
+    for (const EventRecord& event : *events) {
+      if (!deps_.on_event(event).ok()) return;
+      deps_.events_behind = event.seq;
+    }
+  }
 }
 
 void Server::Work() {
@@ -403,6 +459,7 @@ void Server::Work() {
       due_ = false;
       next = AdvanceLocked(lock);
       lock.unlock();
+      TellEvents();
       Changed();
       lock.lock();
       continue;

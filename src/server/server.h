@@ -35,8 +35,12 @@ class Server {
     FederationStore* store = nullptr;
     std::function<int64_t()> now_ms;                 // since 1970
     std::function<void(std::string_view line)> log;  // any thread
-    // Puts a receipt on record before it is given; fills in its log_seq and log_hash. May be empty.
+    // Puts a receipt on record before it is given, once; fills in its log_seq and log_hash. May be empty.
     std::function<absl::Status(const std::string& site, Receipt& receipt)> record;
+    // Is told each event of the database behind number `events_behind`, in order, on a thread of the server's. An error: told
+    // again later. May be empty.
+    std::function<absl::Status(const EventRecord& event)> on_event;
+    int64_t events_behind = 0;
   };
   // FailedPrecondition: another server works here.
   static absl::StatusOr<std::unique_ptr<Server>> Open(Options options, Deps deps);
@@ -80,6 +84,11 @@ class Server {
   // The clock's and the answers' consequences. Gives the time at which it is due again; 0: not by time alone.
   int64_t AdvanceLocked(std::unique_lock<std::mutex>& lock);
   void Changed();
+  void TellEvents();
+  // Tells the person here what the disk or the database does; the same again not before a minute. Gives the status back.
+  absl::Status Noted(absl::Status status);
+  // A receipt that is given again, or for the first time: on record either way.
+  absl::Status Record(const std::string& site, Receipt& receipt) const;
   ServerRun* Find(const std::string& run);
   absl::StatusOr<std::shared_ptr<Upload>> UploadOf(const std::string& site, const Submission& submission);
 
@@ -97,6 +106,9 @@ class Server {
   std::map<std::string, std::shared_ptr<Upload>> uploads_;  // by site
   std::mutex on_change_mutex_;
   std::function<void()> on_change_;
+  std::mutex noted_mutex_;
+  std::string noted_;
+  int64_t noted_ms_ = 0;
   std::thread worker_;
 };
 

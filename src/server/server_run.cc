@@ -131,6 +131,8 @@ absl::Status ServerRun::LoadFiles() {
       const std::string path = folder_.SpoolPath(rounds_.round(), site);
       const auto id = IdentifyArtifact(path, deps_.threads, BaseModelPath());
       if (id.ok() && id->sha256 == rounds_.asks().at(site).sha256) continue;
+      problems_.push_back(fmt::format("{}: the update of {} for round {} is {}: it is asked for again", path, site, rounds_.round(),
+                                      id.status().code() == absl::StatusCode::kNotFound ? "gone" : "damaged"));
       RemoveFile(path);
       rounds_.AskAgain(site);
     }
@@ -235,6 +237,19 @@ ArtifactId ServerRun::FinalArtifact() const {
   return found == wires_.end() ? ArtifactId{} : found->second;
 }
 
+std::optional<Receipt> ServerRun::Amended(const std::string& site, int round) const {
+  // Refused with a hash: it had been kept. One that was refused at once has its receipt and is not kept by its hash.
+  const auto found = settled_asks_.find({round, site});
+  if (found == settled_asks_.end() || found->second.state != AskState::kRefused || found->second.sha256.empty()) return std::nullopt;
+  Receipt receipt;
+  receipt.state = Receipt::State::kRefused;
+  receipt.why = found->second.why;
+  receipt.run = id();
+  receipt.round = round;
+  receipt.sha256 = found->second.sha256;
+  return receipt;
+}
+
 std::optional<SiteTask> ServerRun::TaskFor(const std::string& site) const {
   const auto found = sites_.find(site);
   if (found == sites_.end()) return std::nullopt;
@@ -256,13 +271,14 @@ std::optional<SiteTask> ServerRun::TaskFor(const std::string& site) const {
     task.model = wires_.at(task.round - 1);
     task.evaluate = IsTested(config_, task.round - 1, basis_.images) && !Tested(task.round - 1, "", site);
     task.deadline_ms = rounds_.deadline_ms();
+    task.amended = Amended(site, task.round - 1);
     return task;
   }
   if (record_.state == "testing") {
     const auto missing = MissingTests(site);
     if (missing.empty()) return std::nullopt;
     const auto& [trained_by, round] = missing.front();
-    return TestTask{id(), round, trained_by, trained_by.empty() ? wires_.at(round) : own_models_.at(trained_by)};
+    return TestTask{id(), round, trained_by, trained_by.empty() ? wires_.at(round) : own_models_.at(trained_by), Amended(site, record_.round)};
   }
   return std::nullopt;
 }

@@ -35,6 +35,8 @@ class ServerRun {
   const std::string& id() const { return record_.id; }
   const RunRecord& record() const { return record_; }
   const RoundState& rounds() const { return rounds_; }
+  // What Load() found damaged and mended, one line each.
+  const std::vector<std::string>& problems() const { return problems_; }
   bool over() const { return record_.state == "finished" || record_.state == "cancelled" || record_.state == "failed"; }
   bool running() const { return record_.wanted == "running" && !over(); }
   // Whether there is nothing left to say to any site.
@@ -110,6 +112,8 @@ class ServerRun {
   std::vector<std::pair<std::string, int>> MissingTests(const std::string& site) const;  // (trained_by, round)
   bool Tested(int round, const std::string& trained_by, const std::string& site) const;
   ArtifactId FinalArtifact() const;
+  // What became of a site's update for a closed round, where it is not what its receipt said.
+  std::optional<Receipt> Amended(const std::string& site, int round) const;
   void RemoveOldFiles();
 
   RunRecord record_;
@@ -130,6 +134,7 @@ class ServerRun {
   std::map<std::pair<int, std::string>, Ask> settled_asks_;
   std::map<int, double> validation_auc_, validation_loss_;  // of rounds that all have tested
   int64_t test_deadline_ms_ = 0;
+  std::vector<std::string> problems_;
 };
 
 }  // namespace manako

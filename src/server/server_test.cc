@@ -9,6 +9,8 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <map>
+#include <mutex>
 
 #include "base/status_macros.h"
 #include "core/codec/array_file_writer.h"
@@ -64,6 +66,18 @@ class ServerTest : public testing::Test {
     deps.store = store_.get();
     deps.now_ms = [this] { return now_ms_.load(); };
     deps.log = [this](std::string_view line) { log_ += std::string(line) + "\n"; };
+    deps.record = [this](const std::string& site, Receipt& receipt) {
+      const std::string word = fmt::format("{} {} {}", site, receipt.round, static_cast<int>(receipt.state));
+      const std::lock_guard lock(records_mutex_);
+      receipt.log_seq = records_.emplace(word, static_cast<int64_t>(records_.size()) + 1).first->second;
+      return record_error_;
+    };
+    deps.on_event = [this](const EventRecord& event) {
+      EXPECT_EQ(event.seq, last_event_ + 1);
+      last_event_ = event.seq;
+      return absl::OkStatus();
+    };
+    deps.events_behind = last_event_;
     auto server = Server::Open({folder_, 2}, deps);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
@@ -177,6 +191,10 @@ class ServerTest : public testing::Test {
   std::unique_ptr<FederationStore> store_;
   std::atomic<int64_t> now_ms_ = 1000;
   std::atomic<int> changes_ = 0;
+  std::mutex records_mutex_;
+  std::map<std::string, int64_t> records_;  // words that were put on record, each once
+  absl::Status record_error_;
+  std::atomic<int64_t> last_event_ = 0;
   std::unique_ptr<Server> server_;
 };
 
@@ -323,6 +341,54 @@ TEST_F(ServerTest, AnUpdateThatCountedIsNeverLate) {
   for (const auto& ask : *store_->Asks("run")) {
     if (ask.round == 1) EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
   }
+}
+
+// Its receipt said that it was kept; that it does not count after all is told with the next task, and is on record too.
+TEST_F(ServerTest, AnUpdateThatIsRefusedAtTheCloseIsToldSo) {
+  config_.run.quorum = 2;
+  config_.run.deadline_minutes = 60;
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  for (int round = 1; round <= 3; ++round) {
+    DoRound("east", round, 1);
+    DoRound("north", round, 2);
+    const auto task = Next<RoundTask>("west");
+    ASSERT_TRUE(task.has_value());
+    ASSERT_EQ(task->amended.has_value(), round > 1);
+    if (task->amended) {
+      EXPECT_EQ(task->amended->state, Receipt::State::kRefused);
+      EXPECT_EQ(task->amended->round, round - 1);
+      EXPECT_THAT(task->amended->why, HasSubstr("max_norm_ratio"));
+      EXPECT_GT(task->amended->log_seq, 0);
+    }
+    EXPECT_EQ(Send("west", Train(*task, "west", 1000))->state, Receipt::State::kKept);
+    Restart();
+  }
+  const auto test = Next<TestTask>("west");
+  ASSERT_TRUE(test.has_value() && test->amended.has_value());
+  EXPECT_EQ(test->amended->round, 3);
+  EXPECT_FALSE(Next<TestTask>("east")->amended.has_value());
+  EXPECT_EQ(FirstParameter(3), 4.5f);
+  EXPECT_EQ(records_.size(), 12u);  // nine that were kept, three that were refused
+}
+
+// The update counts from the moment that it is kept; its receipt is not given before it is on record.
+TEST_F(ServerTest, AReceiptThatCouldNotBePutOnRecordIsGivenLater) {
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  const auto task = Next<RoundTask>("east");
+  const Submission submission = Train(*task, "east", 1);
+  record_error_ = absl::ResourceExhaustedError("full");
+  EXPECT_EQ(Send("east", submission).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Send("east", submission).status().code(), absl::StatusCode::kResourceExhausted);
+  Restart();
+  record_error_ = absl::OkStatus();
+  const auto receipt = Send("east", submission);
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_EQ(receipt->state, Receipt::State::kKept);
+  EXPECT_EQ(receipt->log_seq, 1);
 }
 
 TEST_F(ServerTest, AQuorumEndsARoundAtItsDeadlineAndTheLateOneIsLate) {
