@@ -71,12 +71,14 @@ v1::Task ToProto(const SiteTask& task) {
     to->set_model_digest(round->model_digest);
     to->set_evaluate(round->evaluate);
     to->set_deadline_ms(round->deadline_ms);
+    if (round->amended) *to->mutable_amended() = ToProto(*round->amended);
   } else if (const auto* test = std::get_if<TestTask>(&task)) {
     auto* to = out.mutable_test();
     to->set_run(test->run);
     to->set_round(test->round);
     to->set_trained_by(test->trained_by);
     *to->mutable_model() = ToProto(test->model);
+    if (test->amended) *to->mutable_amended() = ToProto(*test->amended);
   } else if (const auto* end = std::get_if<EndTask>(&task)) {
     auto* to = out.mutable_end();
     to->set_run(end->run);
@@ -107,9 +109,18 @@ absl::StatusOr<SiteTask> FromProto(const v1::Task& task) {
         return InvalidArgument("the server asks for round {} of {} with {} images at {} sites, which makes no sense", out.round, out.rounds,
                                out.basis.images, out.basis.sites);
       }
+      if (from.has_amended()) {
+        MANAKO_ASSIGN_OR_RETURN(out.amended, FromProto(from.amended()));
+      }
       return out;
     }
-    case v1::Task::kTest: return TestTask{task.test().run(), task.test().round(), task.test().trained_by(), FromProto(task.test().model())};
+    case v1::Task::kTest: {
+      TestTask out{task.test().run(), task.test().round(), task.test().trained_by(), FromProto(task.test().model()), std::nullopt};
+      if (task.test().has_amended()) {
+        MANAKO_ASSIGN_OR_RETURN(out.amended, FromProto(task.test().amended()));
+      }
+      return out;
+    }
     case v1::Task::kEnd:
       return EndTask{task.end().run(), task.end().state(), task.end().why(), task.end().round(), FromProto(task.end().model())};
     case v1::Task::TASK_NOT_SET: return Wait{};

@@ -17,6 +17,9 @@ TEST(Convert, TasksComeBackAsTheyWere) {
   round.model = {std::string(64, 'a'), 46'800'000};
   round.evaluate = true;
   round.deadline_ms = 1'800'000'000'000;
+  round.amended.emplace();
+  round.amended->state = Receipt::State::kRefused;
+  round.amended->why = "too large";
   const auto back = FromProto(ToProto(SiteTask(round)));
   ASSERT_TRUE(back.ok()) << back.status();
   const RoundTask& task = std::get<RoundTask>(*back);
@@ -27,8 +30,11 @@ TEST(Convert, TasksComeBackAsTheyWere) {
   EXPECT_EQ(task.model.bytes, round.model.bytes);
   EXPECT_TRUE(task.evaluate);
   EXPECT_EQ(task.deadline_ms, round.deadline_ms);
+  ASSERT_TRUE(task.amended.has_value());
+  EXPECT_EQ(task.amended->state, Receipt::State::kRefused);
+  EXPECT_EQ(task.amended->why, "too large");
   EXPECT_TRUE(std::holds_alternative<Wait>(*FromProto(ToProto(SiteTask(Wait{})))));
-  EXPECT_EQ(std::get<TestTask>(*FromProto(ToProto(SiteTask(TestTask{"r", 2, "east", {"x", 1}})))).trained_by, "east");
+  EXPECT_EQ(std::get<TestTask>(*FromProto(ToProto(SiteTask(TestTask{"r", 2, "east", {"x", 1}, std::nullopt})))).trained_by, "east");
   EXPECT_EQ(std::get<EndTask>(*FromProto(ToProto(SiteTask(EndTask{"r", "finished", "", 9, {"x", 1}})))).round, 9);
   EXPECT_EQ(std::get<OfferTask>(*FromProto(ToProto(SiteTask(OfferTask{"r", "[run]"})))).config, "[run]");
 }

@@ -19,6 +19,7 @@
 #include "base/status_macros.h"
 #include "identity/certificate.h"
 #include "manako/v1/federation.grpc.pb.h"
+#include "wire/chunk.h"
 #include "wire/convert.h"
 #include "wire/grpc_server.h"
 #include "wire/grpc_status.h"
@@ -27,7 +28,6 @@ namespace manako {
 namespace {
 
 constexpr int kProtocol = 1;
-constexpr size_t kChunk = 1 << 20;
 constexpr auto kShortCall = std::chrono::seconds(60);
 // A transfer that is slower than this is given up and goes on at the offset reached, in case the connection only looks alive.
 constexpr int64_t kSlowestBytesPerSecond = 4096;
@@ -40,8 +40,9 @@ grpc::ChannelArguments Arguments() {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 200);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 15'000);
+  // That is how long one attempt may take, handshakes and all: a slow line needs seconds for them.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20'000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
   arguments.SetMaxReceiveMessageSize(8 << 20);
   return arguments;
 }
@@ -55,28 +56,39 @@ absl::Status SystemError(const char* doing, const std::string& path) {
 // Knows a server by the fingerprint of its authority, and keeps that authority's certificate.
 class PinningVerifier : public grpc::experimental::ExternalCertificateVerifier {
  public:
-  PinningVerifier(std::string ca_sha256, std::string host, int64_t now_ms)
-      : ca_sha256_(std::move(ca_sha256)), host_(std::move(host)), now_ms_(now_ms) {}
+  // What it found, which gRPC says in no words of its own.
+  class Finding {
+   public:
+    absl::Status why() const {
+      const std::lock_guard lock(mutex_);
+      return why_;
+    }
+    void Set(absl::Status why) {
+      const std::lock_guard lock(mutex_);
+      why_ = std::move(why);
+    }
+
+   private:
+    mutable std::mutex mutex_;
+    absl::Status why_;
+  };
+
+  PinningVerifier(std::string ca_sha256, std::string host, int64_t now_ms, std::shared_ptr<Finding> finding)
+      : ca_sha256_(std::move(ca_sha256)), host_(std::move(host)), now_ms_(now_ms), finding_(std::move(finding)) {}
   bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
               grpc::Status* sync_status) override {
     const auto chain = request->peer_cert_full_chain();
     const auto ca = VerifyPinnedChain(std::string_view(chain.data(), chain.size()), ca_sha256_, host_, absl::FromUnixMillis(now_ms_));
-    const std::lock_guard lock(mutex_);
-    why_ = ca.status();
+    finding_->Set(ca.status());
     *sync_status = ToGrpc(ca.status());
     return true;
   }
   void Cancel(grpc::experimental::TlsCustomVerificationCheckRequest*) override {}
-  absl::Status why() const {
-    const std::lock_guard lock(mutex_);
-    return why_;
-  }
 
  private:
   const std::string ca_sha256_, host_;
   const int64_t now_ms_;
-  mutable std::mutex mutex_;
-  absl::Status why_;
+  const std::shared_ptr<Finding> finding_;
 };
 
 Joined FromReply(const v1::EnrolReply& reply, int64_t now_ms) {
@@ -89,7 +101,8 @@ absl::StatusOr<Joined> JoinFederation(const Invitation& invitation, const Privat
   RequireTls13();
   MANAKO_ASSIGN_OR_RETURN(const std::string request_pem, MakeSiteRequest(key, invitation.site));
   // Kept by gRPC beyond this call, perhaps.
-  auto verifier = grpc::experimental::ExternalCertificateVerifier::Create<PinningVerifier>(invitation.ca_sha256, invitation.server.host, now_ms);
+  const auto finding = std::make_shared<PinningVerifier::Finding>();
+  auto verifier = grpc::experimental::ExternalCertificateVerifier::Create<PinningVerifier>(invitation.ca_sha256, invitation.server.host, now_ms, finding);
   grpc::experimental::TlsChannelCredentialsOptions tls;
   tls.set_verify_server_certs(false);
   tls.set_check_call_host(false);
@@ -106,7 +119,10 @@ absl::StatusOr<Joined> JoinFederation(const Invitation& invitation, const Privat
   request.set_time_ms(now_ms);
   v1::EnrolReply reply;
   const grpc::Status called = stub->Enrol(&context, request, &reply);
-  if (!called.ok()) return Annotate(FromGrpc(called), ToText(invitation.server));
+  if (!called.ok()) {
+    MANAKO_RETURN_IF_ERROR(Annotate(finding->why(), ToText(invitation.server)));
+    return Annotate(FromGrpc(called), ToText(invitation.server));
+  }
   Joined joined = FromReply(reply, now_ms);
   // What came back must be this site's, by the authority that the invitation named.
   MANAKO_ASSIGN_OR_RETURN(const Certificate ca, ParseCertificate(joined.authority));

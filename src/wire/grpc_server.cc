@@ -18,6 +18,7 @@
 #include "base/thread_pool.h"
 #include "identity/names.h"
 #include "manako/v1/federation.grpc.pb.h"
+#include "wire/chunk.h"
 #include "wire/convert.h"
 #include "wire/grpc_status.h"
 
@@ -25,7 +26,6 @@ namespace manako {
 namespace {
 
 constexpr int kProtocol = 1;
-constexpr size_t kChunk = 1 << 20;
 constexpr int64_t kLongestWaitMs = 50'000;
 constexpr int kLargestMessage = 32 << 20;
 
@@ -298,10 +298,7 @@ struct GrpcServer::Impl {
       }
       if (!begun_ || !part_.has_chunk()) return InvalidArgument("an upload begins with its submission, and goes on with chunks");
       const v1::Chunk& chunk = part_.chunk();
-      if (chunk.data().empty() || chunk.data().size() > kChunk) {
-        return InvalidArgument("a chunk of {} bytes: from 1 to {} are allowed", chunk.data().size(), kChunk);
-      }
-      if (Crc32c(chunk.data()) != chunk.crc32c()) return absl::AbortedError("a chunk was damaged on the way: send it again");
+      MANAKO_RETURN_IF_ERROR(CheckChunk(chunk));
       MANAKO_RETURN_IF_ERROR(impl_->deps.server->AppendUpload(site_, submission_, chunk.offset(), chunk.data()));
       offset_ = chunk.offset() + static_cast<int64_t>(chunk.data().size());
       return absl::OkStatus();

@@ -1,0 +1,9 @@
+#include <cstddef>
+#include <cstdint>
+
+#include "wire/fuzz_bodies.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  manako::FuzzServerAnswer({reinterpret_cast<const char*>(data), size});
+  return 0;
+}
