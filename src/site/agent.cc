@@ -435,11 +435,28 @@ absl::Status SiteAgent::Impl::SubmitOutbox(RunState state) {
     Log(fmt::format("run {} round {}: the update is {}: {}", state.run, submission.round,
                     receipt.state == Receipt::State::kLate ? "late" : "refused", receipt.why));
   }
+  if (receipt.state == Receipt::State::kKept) {
+    Log(fmt::format("run {} round {}: the server has the update", state.run, submission.round));
+  }
   const int64_t skew = receipt.time_ms == 0 ? 0 : std::abs(receipt.time_ms - deps_.now_ms());
   if (skew > kMuchSkewMs) {
     Log(fmt::format("the server's clock and this one differ by {}", Plural(skew / 1000, "second")));
   }
   return deps_.ledger->Add(receipt);
+}
+
+absl::Status SiteAgent::Impl::TakeAmended(const std::string& run,
+                                          const std::optional<Receipt>& receipt) {
+  if (!receipt || receipt->run != run) return absl::OkStatus();
+  Submission submission;
+  submission.run = receipt->run;
+  submission.round = receipt->round;
+  submission.artifact.sha256 = receipt->sha256;
+  // Of nothing that this site has sent: no words for the ledger.
+  if (!deps_.ledger->HasReceipt(submission)) return absl::OkStatus();
+  Log(fmt::format("run {} round {}: the update did not count after all: {}", run, receipt->round,
+                  receipt->why));
+  return deps_.ledger->Add(*receipt);
 }
 
 }  // namespace manako

@@ -64,6 +64,8 @@ class SiteAgent::Impl {
   // error.
   absl::Status Answer(const SiteAnswer& answer);
   absl::Status SubmitOutbox(RunState state);
+  // A later word of the server on an update that it has given its word on.
+  absl::Status TakeAmended(const std::string& run, const std::optional<Receipt>& receipt);
   // Waits; Cancelled when stopped before.
   absl::Status Sleep(double seconds);
   void Log(std::string_view line) const {

@@ -59,6 +59,7 @@ bool SiteAgent::Impl::OutboxIsWhole(const RunState& state) const {
 
 absl::Status SiteAgent::Impl::HandleRound(const RoundTask& task) {
   status_->Begin("preparing", task.run, task.round);
+  MANAKO_RETURN_IF_ERROR(TakeAmended(task.run, task.amended));
   auto state = deps_.store->Find(task.run);
   if (!state || state->stage != RunStage::kJoined) {
     return Refuse(task.run, task.round,
@@ -168,6 +169,7 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
     return absl::CancelledError("given up at the server's word: " + status_->WhyDropped());
 
   status_->Phase("training");
+  Log(fmt::format("run {} round {} of {}: training", task.run, task.round, task.rounds));
   TrainTask train;
   train.round = task.round;
   train.model = given->model;
@@ -185,7 +187,12 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
     return WriteUpdate(*update, *given, task, session_.config.run.encoding, session_.residual,
                        residual, deps_.store->UpdatePath(task), options_.threads);
   });
-  if (!written.ok()) return Fail(task.run, task.round, written.status());
+  // A full disk is no failure of the round: somebody will make room, and then it is trained again.
+  const auto lost = [&](const absl::Status& why) {
+    return absl::IsResourceExhausted(why) ? Annotate(why, "keeping the update")
+                                          : Fail(task.run, task.round, why);
+  };
+  if (!written.ok()) return lost(written.status());
   MANAKO_CRASH_POINT("site.update_written");
 
   KeepModel(task, is_best);
@@ -196,7 +203,7 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
   trained.now_ms = deps_.now_ms();
   state.rounds = task.rounds;
   if (absl::Status status = deps_.store->CommitRound(state, std::move(trained)); !status.ok()) {
-    return Fail(task.run, task.round, status);
+    return lost(status);
   }
   session_.residual = std::move(residual);
   session_.learner_round = task.round;
@@ -327,6 +334,7 @@ void SiteAgent::Impl::RemoveModels(const std::string& run) {
 
 absl::Status SiteAgent::Impl::HandleTest(const TestTask& task) {
   status_->Begin("preparing", task.run, task.round);
+  MANAKO_RETURN_IF_ERROR(TakeAmended(task.run, task.amended));
   const auto state = deps_.store->Find(task.run);
   if (!state || state->stage != RunStage::kJoined) {
     return Refuse(task.run, task.round, "the site has not agreed to this run");

@@ -1,5 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <future>
@@ -391,6 +393,55 @@ TEST_F(AgentTest, KeptModels) {
     all.insert({"final.json", "final.model", "final.pt"});
     EXPECT_EQ(names, all);
   }
+}
+
+// The server kept an update, gave its word, and refused the update when it closed the round.
+TEST_F(AgentTest, ALaterWordOnAnUpdateGoesIntoTheLedger) {
+  ASSERT_TRUE(RunAgent([](FolderServer& server) {
+                server.change_round = [&server](RoundTask& task) {
+                  if (task.round == 1) return;
+                  Receipt& word = task.amended.emplace();
+                  word.state = Receipt::State::kRefused;
+                  word.run = task.run;
+                  word.round = task.round - 1;
+                  // Of what it has sent, and in the third round of something that it has not.
+                  word.sha256 = task.round == 2 ? Sha256Hex(Slurp(server.Path("r1.update.1")))
+                                                : std::string(64, 'a');
+                  word.why = "too large";
+                  word.log_seq = 7;
+                };
+              }).ok())
+      << AgentLog();
+  std::vector<std::string> words;
+  for (const LedgerLine& line : Ledgered()) {
+    if (line.kind == "receipt")
+      words.push_back(fmt::format("{} {} {}", line.round, line.receipt, line.why));
+  }
+  EXPECT_THAT(words, testing::ElementsAre("1 kept ", "1 refused too large", "2 kept ", "3 kept "));
+  EXPECT_THAT(AgentLog(), HasSubstr("did not count after all: too large"));
+}
+
+// Somebody will make room: the round is trained again, and not given up.
+TEST_F(AgentTest, AFullDiskIsNoFailureOfTheRound) {
+  if (::geteuid() != 0) GTEST_SKIP() << "a small disk needs root";
+  const std::string run = SitePath("runs/r1");
+  int trained = 0;
+  work_.after_training = [&](const TrainTask& task) {
+    if (task.round != 2 || ++trained > 1) return absl::OkStatus();
+    EXPECT_EQ(::mount("tmpfs", run.c_str(), "tmpfs", 0, "size=4k"), 0);
+    std::ofstream(run + "/filler") << std::string(4096, 'x');
+    return absl::OkStatus();
+  };
+  ASSERT_TRUE(RunAgent([&](FolderServer& server) {
+                server.before = [&](const std::string& call) {
+                  if (call == "NextTask") ::umount2(run.c_str(), MNT_DETACH);
+                  return absl::OkStatus();
+                };
+              }).ok())
+      << AgentLog();
+  EXPECT_EQ(trained, 2) << AgentLog();
+  EXPECT_THAT(ServerLog(), HasSubstr("submit r1 3"));
+  for (const LedgerLine& line : Ledgered()) EXPECT_NE(line.kind, "failure");
 }
 
 }  // namespace

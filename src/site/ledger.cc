@@ -19,6 +19,7 @@ using nlohmann::ordered_json;
 
 constexpr char kReceipt[] = "receipt";
 constexpr char kUpdate[] = "update";
+constexpr char kRefused[] = "refused";
 
 std::string KeyOf(const std::string& kind, const std::string& run, int round,
                   const std::string& sha256) {
@@ -32,9 +33,13 @@ const char* NameOf(Receipt::State state) {
     case Receipt::State::kLate:
       return "late";
     case Receipt::State::kRefused:
-      return "refused";
+      return kRefused;
   }
   return "";
+}
+
+std::string RefusalOf(const LedgerLine& line) {
+  return KeyOf(kRefused, line.run, line.round, line.sha256);
 }
 
 ordered_json ToJson(const LedgerLine& line) {
@@ -108,6 +113,7 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const std::string& path, co
     const auto line = FromJson(content);
     MANAKO_RETURN_IF_ERROR(Annotate(line.status(), path));
     ledger->known_.insert(KeyOf(line->kind, line->run, line->round, line->sha256));
+    if (line->receipt == kRefused) ledger->known_.insert(RefusalOf(*line));
   }
   return ledger;
 }
@@ -116,9 +122,12 @@ absl::Status Ledger::Append(LedgerLine line) {
   line.recipient = options_.recipient;
   std::lock_guard lock(mutex_);
   const std::string key = KeyOf(line.kind, line.run, line.round, line.sha256);
-  if (known_.contains(key)) return absl::OkStatus();
+  // A refusal may come behind the word that the update was kept: it is another word.
+  const std::string refusal = line.receipt == kRefused ? RefusalOf(line) : "";
+  if (known_.contains(refusal.empty() ? key : refusal)) return absl::OkStatus();
   MANAKO_RETURN_IF_ERROR(log_->Append(ToJson(line)).status());
   known_.insert(key);
+  if (!refusal.empty()) known_.insert(refusal);
   return absl::OkStatus();
 }
 

@@ -188,6 +188,7 @@ class FolderServer : public ServerChannel {
   std::function<absl::Status(const std::string& call)> before;
   std::function<StatusReply(const SiteStatus&)> on_status;
   std::function<void(const SiteStatus&)> see_status;
+  std::function<void(RoundTask&)> change_round;  // before it is given
   std::stop_source stop;
   std::atomic<int> heartbeats = 0;
 
@@ -213,9 +214,9 @@ class FolderServer : public ServerChannel {
         return RoundOf(run, round);
       }
       const ArtifactId last = Model(run, run.rounds);
-      if (!Has(run.run + ".tested")) return TestTask{run.run, run.rounds, "", last};
+      if (!Has(run.run + ".tested")) return TestTask{run.run, run.rounds, "", last, std::nullopt};
       if (run.cross_site && !Has(run.run + ".crossed"))
-        return TestTask{run.run, run.rounds, "other", Model(run, 0)};
+        return TestTask{run.run, run.rounds, "other", Model(run, 0), std::nullopt};
       ending_ = run.run;
       return EndTask{run.run, "finished", "", run.rounds, last};
     }
@@ -358,6 +359,7 @@ class FolderServer : public ServerChannel {
     task.model = Model(run, round - 1);
     task.model_digest = ModelBehind(run, round - 1).Digest();
     task.evaluate = round > 1;
+    if (change_round) change_round(task);
     return task;
   }
 
