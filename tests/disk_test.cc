@@ -1,7 +1,6 @@
 // The folder that a run is written to: full, read-only, taken, in use.
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <sys/mount.h>
 
 #include <filesystem>
 #include <string>
@@ -10,6 +9,7 @@
 #include "fixtures.h"
 #include "process.h"
 #include "refusal.h"
+#include "small_disk.h"
 
 namespace manako {
 namespace {
@@ -20,33 +20,6 @@ std::vector<std::string> NewRun(const std::string& out, const char* rounds = "2"
   return {"study", PhantomFolder(), "--out", out,      "--rounds",
           rounds,  "--image-size",  "32",    "--arms", "pooled"};
 }
-
-// A small file system in memory; unmounted by the destructor.
-class SmallDisk {
- public:
-  SmallDisk(const std::string& at, const std::string& size) : at_(at) {
-    fs::create_directories(at);
-    const std::string options = "size=" + size;
-    mounted_ = ::mount("tmpfs", at.c_str(), "tmpfs", 0, options.c_str()) == 0;
-  }
-  ~SmallDisk() {
-    if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
-  }
-  SmallDisk(const SmallDisk&) = delete;
-  SmallDisk& operator=(const SmallDisk&) = delete;
-  bool mounted() const { return mounted_; }
-  bool Remount(unsigned long flags, const std::string& size) {
-    const std::string options = "size=" + size;
-    return ::mount("tmpfs", at_.c_str(), "tmpfs", MS_REMOUNT | flags, options.c_str()) == 0;
-  }
-
- private:
-  std::string at_;
-  bool mounted_ = false;
-};
-
-#define SKIP_UNLESS_MOUNTED(disk) \
-  if (!(disk).mounted()) GTEST_SKIP() << "a file system in memory can be mounted by root only"
 
 // The disk fills up at one point or another, from the first file on. With more space the run goes
 // on and ends as if nothing had happened.

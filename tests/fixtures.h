@@ -32,6 +32,9 @@ const std::string& PhantomFolder();
 // A copy of the class folders alone, without manifest.csv.
 void CopyPhantomClasses(const std::string& to);
 
+// A port of this machine that nothing listens at.
+int FreePort();
+
 // The content of a file; the test fails where it cannot be read.
 std::string Slurp(const std::string& path);
 void Spill(const std::string& path, std::string_view bytes);

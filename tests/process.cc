@@ -146,6 +146,11 @@ bool Process::ErrorHolds(const std::string& text) {
   return err_.find(text) != std::string::npos;
 }
 
+std::string Process::ErrorSoFar() {
+  std::lock_guard lock(mutex_);
+  return err_;
+}
+
 bool Process::WaitForError(const std::string& text) {
   while (!ErrorHolds(text)) {
     if (Reap(/*block=*/false) || NowMs() > deadline_ms_) return ErrorHolds(text);

@@ -43,6 +43,8 @@ class Process {
   void Signal(int signal);
   // True once standard error holds `text`; false when the program ended, or its time was up, first.
   bool WaitForError(const std::string& text);
+  // What standard error has held until now.
+  std::string ErrorSoFar();
   // True when the program has ended within the time.
   bool WaitMs(int ms);
   // Waits to the end and gives what there was. Once.
