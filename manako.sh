@@ -6,6 +6,7 @@
 #   ./manako.sh ARGS...    manako ARGS...
 #
 # For developers: build; sanitize (tests under the address, undefined and thread sanitizers);
+# soak (the federation under crashes, hostile peers, bad lines and bad disks, all of it);
 # fuzz [SECONDS] (each fuzz target for so long, 60 by default); format [--check] (clang-format).
 set -euo pipefail
 cd_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -124,11 +125,38 @@ run_tests() {
 # All tests that need no libtorch (which is not instrumented), under the sanitizers. The thread sanitizer has no say in
 # OpenMP and OpenCV either, so it sees the parts with threads of our own.
 sanitize() {
-  local without_torch="src/base;src/identity;src/core;src/core/codec;src/data/phantom;src/data;src/learn/import;src/round;src/site;src/report/stats;src/report"
+  local without_torch="src/base;src/identity;src/core;src/core/codec;src/data/phantom;src/data;src/learn/import;src/round;src/site;src/report/stats;src/report;src/server;src/wire"
   configure_and_build "$build-address" -- -DMANAKO_SANITIZE=address,undefined -DMANAKO_PARTS="$without_torch"
   UBSAN_OPTIONS=halt_on_error=1 ctest --test-dir "$build-address" --output-on-failure
-  configure_and_build "$build-thread" -- -DMANAKO_SANITIZE=thread -DMANAKO_PARTS="src/base;src/identity;src/core;src/core/codec;src/round;src/site"
+  configure_and_build "$build-thread" -- -DMANAKO_SANITIZE=thread -DMANAKO_PARTS="src/base;src/identity;src/core;src/core/codec;src/round;src/site;src/report/stats;src/server"
   ctest --test-dir "$build-thread" --output-on-failure
+}
+
+# What the tests of the federation have no time for in `test`: a crash of every process at every named step, 100 kills at random
+# moments, 10,000 connections, a reset at some hundred bytes of a transfer, minutes of partition. Best as root: small disks and
+# networks of one's own are skipped without, and said so. Ends with one line for each test program and its counts.
+soak() {
+  local programs=(federation_test hostile_test network_test storage_test) name failed=0 log began
+  configure_and_build "$build" manako "${programs[@]}" site_test
+  mkdir -p "$build/soak"
+  local summary=()
+  for name in "${programs[@]}" site_test; do
+    log=$build/soak/$name.log
+    say "Soaking: $name (log: $log)"
+    began=$SECONDS
+    if MANAKO_SOAK=1 "$(find "$build/tests" "$build/src/site" -maxdepth 1 -name "$name" -type f | head -n 1)" >"$log" 2>&1; then
+      summary+=("passed  $name, $((SECONDS - began)) s")
+    else
+      failed=1
+      grep -E -B 2 -A 12 'Failure|\[  FAILED  \]' "$log" | head -n 60 >&2 || true
+      summary+=("FAILED  $name, $((SECONDS - began)) s")
+    fi
+    # Counts are whole lines of their own; skipped tests say why.
+    mapfile -t -O "${#summary[@]}" summary < <(grep -E '^[0-9]+ (processes|kills|times|connections)|^\[  (PASSED|FAILED|SKIPPED) ' "$log" | sed 's/^/        /')
+    mapfile -t -O "${#summary[@]}" summary < <(grep -B 1 -E '^\[  SKIPPED \] .*ms\)' "$log" | grep -v -E '^\[|^--' | sed 's/^/        skipped: /' || true)
+  done
+  printf '%s\n' "${summary[@]}"
+  return "$failed"
 }
 
 # Every libFuzzer target for so many seconds, from the files beside its code (fuzz_corpus/NAME, or fuzz_corpus) and what
@@ -180,10 +208,11 @@ case "${1:-}" in
   test) run_tests ;;
   build) configure_and_build "$build" ;;
   sanitize) sanitize ;;
+  soak) soak ;;
   fuzz) fuzz "${2:-}" ;;
   format) format "${2:-}" ;;
   '')
-    sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
     exit 2 ;;
   *)
     configure_and_build "$build" manako
