@@ -91,7 +91,7 @@ export function SitesView({ overview }: { overview: Overview }) {
                 ) : (
                   "–"
                 ),
-                site.state !== "revoked" && (
+                site.state !== "revoked" && site.state !== "left" && (
                   <button
                     type="button"
                     class="small dangerous"
