@@ -153,7 +153,7 @@ absl::Status StartRun(Central& central, const RunShape& shape) {
   FederatedRunConfig config;
   config.run.classes = {"detached", "normal"};
   config.run.encoding = std::string(NameOf(shape.encoding));
-  config.run.test_every = 1'000'000;
+  config.run.test_every = 100'000;
   config.training.federation.rounds = shape.rounds;
   config.training.train.local_epochs = 1;
   config.training.train.learning_rate = 0.1;
