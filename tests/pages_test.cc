@@ -1,5 +1,5 @@
-// The web pages as hospital staff use them: Chromium at the pages of a real central hospital and a real branch hospital,
-// which train together over the network meanwhile.
+// The web pages as hospital staff use them: Chromium at the pages of a real central hospital and a
+// real branch hospital, which train together over the network meanwhile.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -43,14 +43,16 @@ std::string AddPage(const std::string& folder) {
 class PagesTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (!fs::exists(kChromium)) GTEST_SKIP() << kChromium << " is not installed: the pages were not looked at";
+    if (!fs::exists(kChromium))
+      GTEST_SKIP() << kChromium << " is not installed: the pages were not looked at";
     hospitals_ = std::make_unique<Hospitals>();
     central_ = AddPage(hospitals_->central());
     hospitals_->Kill("server");
     hospitals_->Start("server");
     east_ = AddPage(hospitals_->site("east"));
     hospitals_->Configure("east", "approval", "\"run\"");
-    for (const std::string& name : Hospitals::Sites()) hospitals_->Configure(name, "cross_site", "true");
+    for (const std::string& name : Hospitals::Sites())
+      hospitals_->Configure(name, "cross_site", "true");
     hospitals_->StartAll();
     fs::create_directory(hospitals_->path("profile"));
     browser_ = Browser::Start(hospitals_->path("profile"));
@@ -86,12 +88,15 @@ TEST_F(PagesTest, ARunFromItsAgreementToItsReport) {
   ASSERT_EQ(runs.size(), 1u);
   const std::string run = runs[0]["id"];
 
-  // The branch hospital: a person sees what is asked, with the settings and what would leave, and approves.
+  // The branch hospital: a person sees what is asked, with the settings and what would leave, and
+  // approves.
   Go(east_ + "#lang=en");
   ASSERT_TRUE(visitor.SignIn("admin", kPassword)) << visitor.Text();
   ASSERT_TRUE(visitor.Sees("Take part in “Retinal detachment, spring”?")) << visitor.Text();
-  for (const char* text : {"learning rate: 0.001", "batch: 32 images", "each round: 2 steps", "network: cnn3, on images of 32 x 32",
-                           "histograms of scores with 200 bins", "this site's own last model, which the other sites test"}) {
+  for (const char* text :
+       {"learning rate: 0.001", "batch: 32 images", "each round: 2 steps",
+        "network: cnn3, on images of 32 x 32", "histograms of scores with 200 bins",
+        "this site's own last model, which the other sites test"}) {
     EXPECT_TRUE(visitor.Sees(text)) << text << "\n" << visitor.Text();
   }
   visitor.Look("real-site-asked");
@@ -115,29 +120,36 @@ TEST_F(PagesTest, ARunFromItsAgreementToItsReport) {
 
   // Model and report are downloaded as the page's buttons download them.
   const std::string api = "/api/runs/" + run;
-  EXPECT_GT(browser_->Evaluate("fetch(document.querySelector('a[href*=\"/model?round=\"]').href).then((r) => r.arrayBuffer())"
-                               ".then((b) => b.byteLength)")
+  EXPECT_GT(browser_
+                ->Evaluate("fetch(document.querySelector('a[href*=\"/"
+                           "model?round=\"]').href).then((r) => r.arrayBuffer())"
+                           ".then((b) => b.byteLength)")
                 .get<int>(),
             10'000);
-  const json downloaded = browser_->Evaluate("fetch(document.querySelector('a[href$=\"/report\"]').href).then((r) => r.text())");
+  const json downloaded = browser_->Evaluate(
+      "fetch(document.querySelector('a[href$=\"/report\"]').href).then((r) => r.text())");
   ASSERT_TRUE(downloaded.is_string());
   EXPECT_EQ(browser_->console(), std::vector<std::string>());
 
   // It is the report that the command makes, and a browser shows its numbers.
   const std::string page = hospitals_->path("report.html");
-  const ProcessResult made = RunManako({"run", "report", hospitals_->central(), run, "--out", page});
+  const ProcessResult made =
+      RunManako({"run", "report", hospitals_->central(), run, "--out", page});
   ASSERT_EQ(made.exit_code, 0) << made.err;
   EXPECT_EQ(downloaded.get<std::string>(), Slurp(page));
-  const json numbers = json::parse(RunManako({"run", "report", hospitals_->central(), run, "--json"}).out);
+  const json numbers =
+      json::parse(RunManako({"run", "report", hospitals_->central(), run, "--json"}).out);
   EXPECT_EQ(numbers["result"]["method"], "histograms");
   // Another way to the same AUC: what the server itself has pooled in the round's books.
   for (const json& round : hospitals_->Show(run)["rounds"]) {
-    if (round["round"] == numbers["result"]["round"]) EXPECT_NEAR(numbers["result"]["auc"]["value"], round["metrics"]["test_auc"], 1e-12);
+    if (round["round"] == numbers["result"]["round"])
+      EXPECT_NEAR(numbers["result"]["auc"]["value"], round["metrics"]["test_auc"], 1e-12);
   }
   Go("file://" + page + "#lang=en");
   ASSERT_TRUE(visitor.Sees("How well does the model tell the classes apart?")) << visitor.Text();
   for (const char* key : {"value", "low", "high"}) {
-    EXPECT_TRUE(visitor.Sees(fmt::format("{:.3f}", numbers["result"]["auc"][key].get<double>()))) << key;
+    EXPECT_TRUE(visitor.Sees(fmt::format("{:.3f}", numbers["result"]["auc"][key].get<double>())))
+        << key;
   }
   EXPECT_TRUE(visitor.Sees("in 200 equal bins of the score"));
   EXPECT_EQ(browser_->Evaluate("document.querySelectorAll('main section').length"), 12);
@@ -157,7 +169,8 @@ TEST_F(PagesTest, StopPauseCancelInviteAndRevoke) {
   ASSERT_TRUE(visitor.Sees("Stopped by a person")) << visitor.Text();
   ASSERT_TRUE(browser_->Click("Resume"));
   ASSERT_TRUE(visitor.Confirm("Resume"));
-  ASSERT_TRUE(browser_->WaitFor("!document.body.innerText.includes('Stopped by a person')")) << visitor.Text();
+  ASSERT_TRUE(browser_->WaitFor("!document.body.innerText.includes('Stopped by a person')"))
+      << visitor.Text();
 
   // A run is paused, resumed and cancelled while it waits for that hospital.
   const std::string run = hospitals_->CreateRun();
@@ -168,10 +181,14 @@ TEST_F(PagesTest, StopPauseCancelInviteAndRevoke) {
   ASSERT_TRUE(visitor.Sees("Waiting for sites to agree: east")) << visitor.Text();
   ASSERT_TRUE(browser_->Click("Pause"));
   ASSERT_TRUE(visitor.Confirm("Pause"));
-  ASSERT_TRUE(browser_->WaitFor("[...document.querySelectorAll('button')].some((b) => b.textContent === 'Resume')")) << visitor.Text();
+  ASSERT_TRUE(browser_->WaitFor(
+      "[...document.querySelectorAll('button')].some((b) => b.textContent === 'Resume')"))
+      << visitor.Text();
   ASSERT_TRUE(browser_->Click("Resume"));
   ASSERT_TRUE(visitor.Confirm("Resume"));
-  ASSERT_TRUE(browser_->WaitFor("[...document.querySelectorAll('button')].some((b) => b.textContent === 'Pause')")) << visitor.Text();
+  ASSERT_TRUE(browser_->WaitFor(
+      "[...document.querySelectorAll('button')].some((b) => b.textContent === 'Pause')"))
+      << visitor.Text();
   ASSERT_TRUE(browser_->Click("Cancel run"));
   ASSERT_TRUE(visitor.Confirm("Cancel run"));
   ASSERT_TRUE(visitor.Sees("Run cancelled")) << visitor.Text();
@@ -184,10 +201,14 @@ TEST_F(PagesTest, StopPauseCancelInviteAndRevoke) {
   ASSERT_TRUE(browser_->Click("Invite a site"));
   ASSERT_TRUE(browser_->Type("site", "south"));
   ASSERT_TRUE(visitor.Confirm("Make invitation"));
-  ASSERT_TRUE(browser_->WaitFor("document.querySelector('dialog textarea')?.value.startsWith('manako://127.0.0.1')")) << visitor.Text();
+  ASSERT_TRUE(browser_->WaitFor(
+      "document.querySelector('dialog textarea')?.value.startsWith('manako://127.0.0.1')"))
+      << visitor.Text();
   visitor.Look("real-invitation");
   ASSERT_TRUE(visitor.Confirm("Close"));
-  ASSERT_TRUE(browser_->Evaluate("(document.querySelector('[aria-label=\"Revoke: west\"]').click(), true)").get<bool>());
+  ASSERT_TRUE(
+      browser_->Evaluate("(document.querySelector('[aria-label=\"Revoke: west\"]').click(), true)")
+          .get<bool>());
   ASSERT_TRUE(browser_->Type("why", "machine stolen"));
   ASSERT_TRUE(visitor.Confirm("Revoke"));
   ASSERT_TRUE(visitor.Sees("revoked")) << visitor.Text();

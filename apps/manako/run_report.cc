@@ -17,16 +17,20 @@ namespace {
 using nlohmann::json;
 
 double Number(const json& value, const char* key) {
-  return value.is_object() && value.contains(key) && value[key].is_number() ? value[key].get<double>() : stats::kUndefined;
+  return value.is_object() && value.contains(key) && value[key].is_number()
+             ? value[key].get<double>()
+             : stats::kUndefined;
 }
 
 // Training losses are in the events alone; by round and site.
-absl::StatusOr<std::map<std::pair<int, std::string>, double>> TrainLosses(FederationStore* store, const std::string& run) {
+absl::StatusOr<std::map<std::pair<int, std::string>, double>> TrainLosses(FederationStore* store,
+                                                                          const std::string& run) {
   std::map<std::pair<int, std::string>, double> losses;
   MANAKO_ASSIGN_OR_RETURN(const auto events, store->Events(0, 1'000'000, run));
   for (const EventRecord& event : events) {
     if (event.kind == "update_kept" && event.fields.contains("metrics")) {
-      losses[{event.fields.value("round", 0), event.site}] = Number(event.fields["metrics"], "train_loss");
+      losses[{event.fields.value("round", 0), event.site}] =
+          Number(event.fields["metrics"], "train_loss");
     }
   }
   return losses;
@@ -85,28 +89,32 @@ absl::StatusOr<FederatedRun> ReadFederatedRun(FederationStore* store, const std:
   run.rounds = record.rounds;
   run.best_round = record.best_round;
   run.config_toml = record.config;
-  MANAKO_ASSIGN_OR_RETURN(const FederatedRunConfig config, FederatedRunConfig::FromToml(record.config, id));
+  MANAKO_ASSIGN_OR_RETURN(const FederatedRunConfig config,
+                          FederatedRunConfig::FromToml(record.config, id));
   run.classes = config.run.classes;
   run.positive = PositiveClass(config.run.classes, config.run.positive);
   run.chosen = config.training.federation.select == "best";
   run.report = config.run.report;
   run.bins = config.run.bins;
   MANAKO_ASSIGN_OR_RETURN(const auto sites, store->RunSites(id));
-  for (const RunSiteRecord& site : sites) run.sites.push_back({site.site, site.state, site.why, site.counts});
+  for (const RunSiteRecord& site : sites)
+    run.sites.push_back({site.site, site.state, site.why, site.counts});
   MANAKO_RETURN_IF_ERROR(AddRounds(store, run));
   MANAKO_ASSIGN_OR_RETURN(const auto evaluations, store->Evaluations(id));
   for (const auto& evaluation : evaluations) {
     const json result = json::parse(evaluation.json, nullptr, false);
     if (!result.is_object()) continue;
     run.tests.push_back({evaluation.round, evaluation.trained_by, evaluation.site,
-                         ResultFromJson(result.value("validation", json::object())), ResultFromJson(result.value("test", json::object()))});
+                         ResultFromJson(result.value("validation", json::object())),
+                         ResultFromJson(result.value("test", json::object()))});
   }
   return run;
 }
 
 absl::StatusOr<std::string> RunReportPage(FederationStore* store, const std::string& id) {
   MANAKO_ASSIGN_OR_RETURN(const FederatedRun run, ReadFederatedRun(store, id));
-  if (run.started_ms == 0) return FailedPrecondition("run {} has not been started: there is nothing to report", id);
+  if (run.started_ms == 0)
+    return FailedPrecondition("run {} has not been started: there is nothing to report", id);
   return FederatedReportPage(BuildFederatedReport(run));
 }
 

@@ -1,4 +1,5 @@
-// A federation's run as a report: read from the database when it is asked for, so that it is never older than the run.
+// A federation's run as a report: read from the database when it is asked for, so that it is never
+// older than the run.
 #ifndef MANAKO_APPS_MANAKO_RUN_REPORT_H_
 #define MANAKO_APPS_MANAKO_RUN_REPORT_H_
 

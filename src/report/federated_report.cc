@@ -209,8 +209,8 @@ RunPredictions AsPredictions(const FederatedRun& run, const Results& validation,
 // Of counts: a rate and its Wilson interval; nothing where there is nothing to count.
 Metric Rate(const char* key, int64_t hits, int64_t misses) {
   if (hits + misses == 0) return {key, {}};
-  return {key, stats::WilsonInterval(static_cast<double>(hits),
-                                     static_cast<double>(hits + misses))};
+  return {key,
+          stats::WilsonInterval(static_cast<double>(hits), static_cast<double>(hits + misses))};
 }
 
 std::vector<Metric> RatesOf(const stats::Decisions& d) {
@@ -231,11 +231,11 @@ Estimate SiteMetricAuc(const ClassTask& task, const SiteResult& site) {
   Estimate bare;
   bare.value = auc;
   if (!task.binary()) return bare;
-  const Estimate estimate = stats::NewcombeInterval(
-      auc,
-      {site.images[static_cast<size_t>(task.positive)],
-       site.images[static_cast<size_t>(1 - task.positive)]},
-      0.95);
+  const Estimate estimate =
+      stats::NewcombeInterval(auc,
+                              {site.images[static_cast<size_t>(task.positive)],
+                               site.images[static_cast<size_t>(1 - task.positive)]},
+                              0.95);
   return std::isnan(estimate.low) ? bare : estimate;
 }
 
@@ -394,8 +394,7 @@ Json ResultJson(const Reader& reader, const FederatedRun& run, const Results& te
       threshold.chosen = arm.cells[0].models[0].threshold_chosen;
     }
     for (const SiteResult& site : test.sites) {
-      const auto number =
-          std::find(predictions.sites.begin(), predictions.sites.end(), site.site);
+      const auto number = std::find(predictions.sites.begin(), predictions.sites.end(), site.site);
       ArmData own{.name = arm.name};
       own.cells = OnlySite(task, arm.cells,
                            static_cast<int32_t>(number - predictions.sites.begin()), site.site);
@@ -408,10 +407,10 @@ Json ResultJson(const Reader& reader, const FederatedRun& run, const Results& te
                  : FromMetrics(task, test);
     for (const SiteResult& site : test.sites) {
       const bool counted = site.given != Given::kMetrics && task.binary() && run.bins > 0;
-      by_site.push_back(SiteJson(
-          task, site,
-          counted ? FromHistogram(task, reader.Histogram(site), threshold.first_positive)
-                  : FromMetrics(task, reader.Only(site))));
+      by_site.push_back(
+          SiteJson(task, site,
+                   counted ? FromHistogram(task, reader.Histogram(site), threshold.first_positive)
+                           : FromMetrics(task, reader.Only(site))));
     }
   }
   double loss = 0;
@@ -447,8 +446,7 @@ Json CrossJson(const Reader& reader, const FederatedRun& run) {
     if (one.sites.empty()) continue;
     Estimate auc;
     if (one.given == Given::kScores) {
-      const std::vector<ArmData> arms =
-          GatherArms(reader.task(), {}, AsPredictions(run, {}, one));
+      const std::vector<ArmData> arms = GatherArms(reader.task(), {}, AsPredictions(run, {}, one));
       if (!arms.empty()) auc = ArmAuc(reader.task(), arms[0].cells);
     } else if (one.given == Given::kHistograms) {
       auc = stats::BinnedAucInterval(reader.Histogram(one));
@@ -501,11 +499,11 @@ Json WarningsJson(const Reader& reader, const FederatedRun& run, const Results& 
   Json warnings = Json::array();
   if (run.state == "cancelled" || run.state == "failed") {
     const bool cancelled = run.state == "cancelled";
-    warnings.push_back(Text(
-        fmt::format("The run {} after round {}: these are the numbers of what there was.",
-                    cancelled ? "was cancelled" : "failed", run.round),
-        fmt::format("実行はラウンド {} の後に{}。それまでの数値である。", run.round,
-                    cancelled ? "中止された" : "失敗した")));
+    warnings.push_back(
+        Text(fmt::format("The run {} after round {}: these are the numbers of what there was.",
+                         cancelled ? "was cancelled" : "failed", run.round),
+             fmt::format("実行はラウンド {} の後に{}。それまでの数値である。", run.round,
+                         cancelled ? "中止された" : "失敗した")));
   } else if (run.state != "finished") {
     warnings.push_back(Text("The run is not finished: these are the numbers so far.",
                             "実行は完了していない。現時点までの数値である。"));
@@ -534,20 +532,19 @@ Json WarningsJson(const Reader& reader, const FederatedRun& run, const Results& 
     missing_ja += (missing_ja.empty() ? "" : "、") + site.name;
   }
   if (!missing_en.empty()) {
-    warnings.push_back(
-        Text(fmt::format("Sites that took part and sent no test of this model: {}.", missing_en),
-             fmt::format("参加したが、このモデルのテスト結果を送信していない施設：{}。",
-                         missing_ja)));
+    warnings.push_back(Text(
+        fmt::format("Sites that took part and sent no test of this model: {}.", missing_en),
+        fmt::format("参加したが、このモデルのテスト結果を送信していない施設：{}。", missing_ja)));
   }
   if (reader.task().binary() && test.given != Given::kMetrics) {
     const Results validation = reader.Gather(run.best_round, /*validation=*/true);
-    const bool chosen =
-        test.given == Given::kScores
-            ? validation.given == Given::kScores && !validation.sites.empty()
-            : ChooseOnHistograms(reader, run, validation).chosen;
+    const bool chosen = test.given == Given::kScores
+                            ? validation.given == Given::kScores && !validation.sites.empty()
+                            : ChooseOnHistograms(reader, run, validation).chosen;
     if (!chosen) {
-      warnings.push_back(Text("The sites' validation results could not tell a threshold; it is 0.5.",
-                              "各施設の検証結果から閾値を決められず、0.5を用いた。"));
+      warnings.push_back(
+          Text("The sites' validation results could not tell a threshold; it is 0.5.",
+               "各施設の検証結果から閾値を決められず、0.5を用いた。"));
     }
   }
   for (size_t c = 0; c < run.classes.size(); ++c) {

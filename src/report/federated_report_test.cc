@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -18,7 +19,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 // A finished run of two sites and one round; its tests are each test's own matter.
-FederatedRun Run(int bins) {
+FederatedRun FinishedRun(int bins) {
   FederatedRun run;
   run.manako_version = "1.2.3";
   run.federation = "Himeji Eye Federation";
@@ -66,11 +67,11 @@ Json Metric(const Json& result, const std::string& key) {
   return nullptr;
 }
 
-// Measurements of a published study, dealt to two hospitals: the AUC and its variance must be pROC's of all of them
-// together, though the server has only the hospitals' histograms.
+// Measurements of a published study, dealt to two hospitals: the AUC and its variance must be
+// pROC's of all of them together, though the server has only the hospitals' histograms.
 TEST(FederatedReport, HistogramsOfTwoSitesGiveTheAucOfAllImages) {
   constexpr int kBins = 250;
-  FederatedRun run = Run(kBins);
+  FederatedRun run = FinishedRun(kBins);
   const auto scores = stats::Fixture("proc.txt", "asah.s100b");
   const auto positive = stats::FixtureFlags("proc.txt", "asah.positive");
   std::vector<std::vector<int64_t>> ill(2, std::vector<int64_t>(kBins)), well = ill;
@@ -95,10 +96,10 @@ TEST(FederatedReport, HistogramsOfTwoSitesGiveTheAucOfAllImages) {
   EXPECT_TRUE(Metric(result, "brier").is_null());
 }
 
-// By hand. Validation's best cut is at bin 2 of 4; at it the two sites' test images are 18 + 2 of 20 right in each class,
-// whose Wilson interval is 0.698965 to 0.972135.
+// By hand. Validation's best cut is at bin 2 of 4; at it the two sites' test images are 18 + 2 of
+// 20 right in each class, whose Wilson interval is 0.698965 to 0.972135.
 TEST(FederatedReport, RatesComeFromCountsAtAThresholdOfTheValidationImages) {
-  FederatedRun run = Run(4);
+  FederatedRun run = FinishedRun(4);
   run.tests.push_back({1, "", "east", Histogram({0, 1, 9, 10}, {10, 9, 1, 0}),
                        Histogram({1, 0, 3, 6}, {7, 2, 1, 0})});
   run.tests.push_back({1, "", "west", {}, Histogram({0, 1, 1, 8}, {5, 4, 0, 1})});
@@ -133,7 +134,7 @@ TEST(FederatedReport, RatesComeFromCountsAtAThresholdOfTheValidationImages) {
 
 // Numbers from a few lines of Python: Newcombe's method 5 for each site, put together by MOVER.
 TEST(FederatedReport, MetricsGiveTheMeanOfTheSitesAucsAndSaySo) {
-  FederatedRun run = Run(200);
+  FederatedRun run = FinishedRun(200);
   run.tests.push_back({1, "", "east", {}, Told(60, 0.8, 0.75)});
   run.tests.push_back({1, "", "west", {}, Told(40, 0.9, 0.85)});
   const Json report = BuildFederatedReport(run);
@@ -164,8 +165,8 @@ Drawn Draw(uint64_t seed, int images, int bins) {
   std::vector<int64_t> ill(static_cast<size_t>(bins)), well = ill;
   for (int i = 0; i < images; ++i) {
     const bool is_ill = random.Uniform() < 0.5;
-    const auto p = static_cast<float>(
-        std::clamp(0.4 + 0.2 * is_ill + 0.2 * random.Normal(), 0.01, 0.99));
+    const auto p =
+        static_cast<float>(std::clamp(0.4 + 0.2 * is_ill + 0.2 * random.Normal(), 0.01, 0.99));
     drawn.scores.labels.push_back(is_ill ? 0 : 1);
     drawn.scores.probabilities.insert(drawn.scores.probabilities.end(), {p, 1 - p});
     drawn.score.push_back(p);
@@ -178,7 +179,7 @@ Drawn Draw(uint64_t seed, int images, int bins) {
 }
 
 TEST(FederatedReport, ScoresGiveWhatAStudyGives) {
-  FederatedRun run = Run(200);
+  FederatedRun run = FinishedRun(200);
   const Drawn east = Draw(1, 90, 200), west = Draw(2, 70, 200);
   run.tests.push_back({1, "", "west", Draw(3, 40, 200).scores, west.scores});
   run.tests.push_back({1, "", "east", Draw(4, 40, 200).scores, east.scores});
@@ -197,7 +198,8 @@ TEST(FederatedReport, ScoresGiveWhatAStudyGives) {
   for (size_t i = 0; i < score.size(); ++i) brier += (score[i] - ill[i]) * (score[i] - ill[i]);
   EXPECT_NEAR(Metric(result, "brier")["value"], brier / static_cast<double>(score.size()), 1e-6);
 
-  // One of them gives histograms only: then both are counted in bins, to the same numbers as two histograms.
+  // One of them gives histograms only: then both are counted in bins, to the same numbers as two
+  // histograms.
   run.tests[0].test = west.histogram;
   const Json mixed = BuildFederatedReport(run)["result"];
   EXPECT_EQ(mixed["method"], "histograms");
@@ -209,7 +211,7 @@ TEST(FederatedReport, ScoresGiveWhatAStudyGives) {
 }
 
 TEST(FederatedReport, ShowsEverySitesOwnModelAtTheOthers) {
-  FederatedRun run = Run(4);
+  FederatedRun run = FinishedRun(4);
   run.tests.push_back({1, "east", "west", {}, Histogram({0, 1, 1, 8}, {5, 4, 0, 1})});
   run.tests.push_back({1, "west", "east", {}, Told(60, 0.8, 0.75)});
   const Json report = BuildFederatedReport(run);
@@ -221,7 +223,7 @@ TEST(FederatedReport, ShowsEverySitesOwnModelAtTheOthers) {
 }
 
 TEST(FederatedReport, AnUnfinishedRunSaysSo) {
-  FederatedRun run = Run(200);
+  FederatedRun run = FinishedRun(200);
   run.state = "gathering";
   run.best_round = -1;
   const Json report = BuildFederatedReport(run);
@@ -232,7 +234,7 @@ TEST(FederatedReport, AnUnfinishedRunSaysSo) {
 
 // What no honest site sends: nothing of it is counted, and the page cannot be broken by it.
 TEST(FederatedReport, NonsenseFromASiteCountsAsNotSent) {
-  FederatedRun run = Run(4);
+  FederatedRun run = FinishedRun(4);
   run.sites[1].why = "</script><script>alert(1)</script>";
   EvaluationResult negative = Histogram({1, 1, -1, 4}, {5, 4, 0, 1});
   run.tests.push_back({1, "", "east", {}, negative});
@@ -251,7 +253,7 @@ TEST(FederatedReport, NonsenseFromASiteCountsAsNotSent) {
 }
 
 TEST(FederatedReport, TheSameRunGivesTheSameBytes) {
-  const FederatedRun run = Run(4);
+  const FederatedRun run = FinishedRun(4);
   EXPECT_EQ(BuildFederatedReport(run).dump(), BuildFederatedReport(run).dump());
   EXPECT_EQ(BuildFederatedReport(run)["created"], "2023-11-14T22:14:20Z");
 }

@@ -1,5 +1,5 @@
-// All that the central hospital knows of a run, as the report wants it: what was agreed, which sites
-// took part, the rounds, and what the sites sent of their tests. No image and nothing of one.
+// All that the central hospital knows of a run, as the report wants it: what was agreed, which
+// sites took part, the rounds, and what the sites sent of their tests. No image and nothing of one.
 #ifndef MANAKO_REPORT_FEDERATED_RUN_H_
 #define MANAKO_REPORT_FEDERATED_RUN_H_
 
@@ -24,10 +24,10 @@ struct FederatedRun {
     int round = 0;  // round 0 is the initial model: a test and nothing else
     int64_t opened_ms = 0, closed_ms = 0;
     int asked = 0, answered = 0, refused = 0, failed = 0, late = 0;
-    int64_t visits = 0;                       // of images, of the sites that answered
-    double train_loss = stats::kUndefined;    // mean over the answers, by images
+    int64_t visits = 0;                     // of images, of the sites that answered
+    double train_loss = stats::kUndefined;  // mean over the answers, by images
     double validation_auc = stats::kUndefined, test_auc = stats::kUndefined;  // of all sites
-    std::string method;                       // of the AUCs: scores, histograms, metrics
+    std::string method;  // of the AUCs: scores, histograms, metrics
   };
   // One site's test of one model: the global one behind `round`, or another site's own.
   struct Test {
@@ -44,12 +44,12 @@ struct FederatedRun {
   int round = 0, rounds = 0;  // completed, and in all (0: not known yet)
   int best_round = -1;        // whose model is the run's; -1: none yet
   std::vector<std::string> classes;
-  int positive = -1;          // index of the positive one of two classes; -1: several classes
-  bool chosen = true;         // best_round was chosen by validation images; false: it is the last
-  std::string report;         // what was asked of a test: metrics, histograms, scores
-  int bins = 0;               // of a histogram
+  int positive = -1;   // index of the positive one of two classes; -1: several classes
+  bool chosen = true;  // best_round was chosen by validation images; false: it is the last
+  std::string report;  // what was asked of a test: metrics, histograms, scores
+  int bins = 0;        // of a histogram
   std::string config_toml;
-  std::vector<Site> sites;    // by name
+  std::vector<Site> sites;        // by name
   std::vector<Round> all_rounds;  // in their order
   std::vector<Test> tests;
 };

@@ -47,19 +47,21 @@ std::vector<std::string> FactsOf(const FederatedRunConfig& config, const SiteCou
   if (train.local_steps > 0) {
     facts.push_back("each round: " + Plural(train.local_steps, "step"));
   } else if (train.local_epochs > 0) {
-    facts.push_back(fmt::format("each round: {} over this site's images",
-                                train.local_epochs == 1 ? "1 pass"
-                                                        : fmt::format("{} passes", train.local_epochs)));
+    facts.push_back(fmt::format(
+        "each round: {} over this site's images",
+        train.local_epochs == 1 ? "1 pass" : fmt::format("{} passes", train.local_epochs)));
   } else {
     facts.push_back("each round: 8 steps");
   }
-  facts.push_back(fmt::format("batch: {} images, {}", train.batch,
-                              training.federation.site_batch == "share" ? "divided among the sites"
-                                                                        : "at each site"));
-  facts.push_back(train.learning_rate > 0
-                      ? fmt::format("learning rate: {}, schedule {}", train.learning_rate, train.schedule)
-                      : fmt::format("learning rate: the usual one, schedule {}", train.schedule));
-  facts.push_back(fmt::format("optimiser: {}, weight decay {}", train.optimiser, train.weight_decay));
+  facts.push_back(fmt::format(
+      "batch: {} images, {}", train.batch,
+      training.federation.site_batch == "share" ? "divided among the sites" : "at each site"));
+  facts.push_back(
+      train.learning_rate > 0
+          ? fmt::format("learning rate: {}, schedule {}", train.learning_rate, train.schedule)
+          : fmt::format("learning rate: the usual one, schedule {}", train.schedule));
+  facts.push_back(
+      fmt::format("optimiser: {}, weight decay {}", train.optimiser, train.weight_decay));
   facts.push_back(fmt::format("augmentation: {}", train.augment ? "yes" : "no"));
   return facts;
 }

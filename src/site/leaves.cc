@@ -12,19 +12,20 @@ std::vector<std::string> LeavesOf(const FederatedRunConfig& config, const SitePo
       "after each round: what training changed in the model's parameters ({}), how many images "
       "they come from, the norm of the change, and the training loss",
       config.run.encoding));
-  leaves.push_back(policy.min_count > 1
-                       ? fmt::format("once: how many images of each class there are to train, "
-                                     "validate and test; 1 to {} are told as {}",
-                                     policy.min_count - 1, policy.min_count)
-                       : "once: how many images of each class there are to train, validate and test");
+  leaves.push_back(
+      policy.min_count > 1
+          ? fmt::format("once: how many images of each class there are to train, "
+                        "validate and test; 1 to {} are told as {}",
+                        policy.min_count - 1, policy.min_count)
+          : "once: how many images of each class there are to train, validate and test");
   switch (AgreedReport(policy, config.run)) {
     case ReportLevel::kMetrics:
       leaves.push_back("of each test: loss, accuracy and AUC");
       break;
     case ReportLevel::kHistograms:
-      leaves.push_back(fmt::format(
-          "of each test: loss, accuracy, AUC, and histograms of scores with {} bins",
-          config.run.bins));
+      leaves.push_back(
+          fmt::format("of each test: loss, accuracy, AUC, and histograms of scores with {} bins",
+                      config.run.bins));
       break;
     case ReportLevel::kScores:
       leaves.push_back(

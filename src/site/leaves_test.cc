@@ -20,11 +20,14 @@ FederatedRunConfig Config(const std::string& report) {
 TEST(Leaves, ATestTellsWhatRunAndPolicyAgreeUponAndNoMore) {
   SitePolicy policy;
   policy.reports = "histograms";
-  EXPECT_THAT(LeavesOf(Config("scores"), policy), Contains(HasSubstr("histograms of scores with 200 bins")));
+  EXPECT_THAT(LeavesOf(Config("scores"), policy),
+              Contains(HasSubstr("histograms of scores with 200 bins")));
   EXPECT_THAT(LeavesOf(Config("scores"), policy), Not(Contains(HasSubstr("every image"))));
-  EXPECT_THAT(LeavesOf(Config("metrics"), policy), Contains("of each test: loss, accuracy and AUC"));
+  EXPECT_THAT(LeavesOf(Config("metrics"), policy),
+              Contains("of each test: loss, accuracy and AUC"));
   policy.reports = "scores";
-  EXPECT_THAT(LeavesOf(Config("scores"), policy), Contains(HasSubstr("class and scores of every image")));
+  EXPECT_THAT(LeavesOf(Config("scores"), policy),
+              Contains(HasSubstr("class and scores of every image")));
 }
 
 TEST(Leaves, SmallCountsAndOwnModelsAreTold) {

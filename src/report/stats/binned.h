@@ -3,8 +3,8 @@
 // these.
 //
 // Within a bin nothing is known of the order, so two images of one bin count as a tie: everything
-// here is exactly what it would be of scores that are rounded to their bin. Each image counts on its
-// own, since a histogram knows no patients.
+// here is exactly what it would be of scores that are rounded to their bin. Each image counts on
+// its own, since a histogram knows no patients.
 //
 // Equal bins from 0 to 1: bin b of n holds the scores from b/n up to (b+1)/n, the last one 1 too.
 #ifndef MANAKO_REPORT_STATS_BINNED_H_

@@ -40,9 +40,8 @@ TEST(Binned, AucAndVarianceAreThoseOfProc) {
 }
 
 TEST(Binned, AucIsThatOfScikitLearn) {
-  const BinnedScores binned =
-      Bin(Fixture("sklearn.txt", "binary.scores"), FixtureFlags("sklearn.txt", "binary.positive"),
-          0.01);
+  const BinnedScores binned = Bin(Fixture("sklearn.txt", "binary.scores"),
+                                  FixtureFlags("sklearn.txt", "binary.positive"), 0.01);
   EXPECT_NEAR(BinnedAuc(binned).value, Fixture("sklearn.txt", "binary.auc")[0], 1e-13);
 }
 
@@ -53,8 +52,8 @@ TEST(Binned, IntervalIsDeLongsAndSaysSo) {
   EXPECT_EQ(interval.method, "delong_binned");
   // By hand from pROC's AUC and variance, on the logit scale.
   const double a = Fixture("proc.txt", "asah.s100b.auc")[0];
-  const double half = 1.959963984540054 *
-                      std::sqrt(Fixture("proc.txt", "asah.s100b.variance")[0]) / (a * (1 - a));
+  const double half =
+      1.959963984540054 * std::sqrt(Fixture("proc.txt", "asah.s100b.variance")[0]) / (a * (1 - a));
   EXPECT_NEAR(interval.low, 1 / (1 + std::exp(-(std::log(a / (1 - a)) - half))), 1e-12);
   EXPECT_NEAR(interval.high, 1 / (1 + std::exp(-(std::log(a / (1 - a)) + half))), 1e-12);
   EXPECT_EQ(BinnedAucInterval({{3, 0}, {0, 3}}).method, "newcombe");  // perfect: no variance
