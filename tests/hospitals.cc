@@ -13,7 +13,6 @@
 #include <thread>
 
 namespace manako {
-namespace {
 
 int FreePort() {
   const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
@@ -26,6 +25,8 @@ int FreePort() {
   ::close(fd);
   return ntohs(address.sin_port);
 }
+
+namespace {
 
 const std::string& Images() {
   static const TemporaryFolder folder;
@@ -106,6 +107,11 @@ void Hospitals::Start(const std::string& who, const std::string& crash_at) {
   options.timeout_ms = 600'000;
   processes_[who] = Process::Start(options);
   if (who == "server") EXPECT_TRUE(processes_[who]->WaitForError("listens at"));
+}
+
+void Hospitals::Configure(const std::string& name, const std::string& key, const std::string& value) {
+  const std::string path = site(name) + "/site.toml";
+  Spill(path, std::regex_replace(Slurp(path), std::regex("(^|\n)" + key + " = .*"), "$1" + key + " = " + value));
 }
 
 void Hospitals::StartAll() {

@@ -13,6 +13,9 @@
 
 namespace manako {
 
+// A port of 127.0.0.1 that nobody listens at.
+int FreePort();
+
 class Hospitals {
  public:
   // Draws images (once for each test program), deals them to east, north and west by patient, makes the federation and lets
@@ -30,6 +33,8 @@ class Hospitals {
   // Starts the server ("server") or a site; with the name of a crash point it dies there.
   void Start(const std::string& who, const std::string& crash_at = "");
   void StartAll();
+  // Sets a key of a site's site.toml; the value as TOML.
+  void Configure(const std::string& name, const std::string& key, const std::string& value);
   void Kill(const std::string& who);  // as kill -9 does
   // Whether it has ended by itself or by a signal; then what it said.
   bool Ended(const std::string& who, ProcessResult* result);

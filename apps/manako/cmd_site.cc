@@ -1,5 +1,6 @@
 // manako site: what a branch hospital does.
 #include <fmt/format.h>
+#include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -27,6 +28,7 @@
 #include "learn/torch_learner.h"
 #include "site/agent.h"
 #include "site/check.h"
+#include "site/leaves.h"
 #include "site/ledger.h"
 #include "site/site_config.h"
 #include "site/site_folder.h"
@@ -300,7 +302,10 @@ absl::Status Status(const SiteFlags& flags) {
     fmt::print("\n");
   }
   if (!report->problem.empty()) fmt::print("Problem: {}\n", report->problem);
-  if (report->questions > 0) fmt::print("{} questions wait for a person: manako site approve {}\n", report->questions, flags.folder);
+  if (report->questions > 0) {
+    fmt::print("{} for a person: manako site approve {}\n",
+               report->questions == 1 ? "1 question waits" : fmt::format("{} questions wait", report->questions), flags.folder);
+  }
   if (report->runs.empty()) return absl::OkStatus();
   std::vector<std::vector<std::string>> rows = {{"RUN", "STAGE", "ROUND", "NAME", ""}};
   for (const RunReport& run : report->runs) {
@@ -310,8 +315,14 @@ absl::Status Status(const SiteFlags& flags) {
   return absl::OkStatus();
 }
 
+// Who answers, for the record: the account at this machine.
+std::string Account() {
+  if (const passwd* entry = ::getpwuid(::getuid()); entry != nullptr && entry->pw_name[0] != '\0') return entry->pw_name;
+  return fmt::format("user {}", ::getuid());
+}
+
 absl::Status Approve(const SiteFlags& flags) {
-  MANAKO_RETURN_IF_ERROR(Config(flags).status());
+  MANAKO_ASSIGN_OR_RETURN(const SiteConfig config, Config(flags));
   const SiteFolder folder{flags.folder};
   if (flags.run.empty()) {
     int open = 0;
@@ -321,14 +332,21 @@ absl::Status Approve(const SiteFlags& flags) {
       fmt::print("{}{} \"{}\", asked {}\n", approval.run, approval.round > 0 ? fmt::format(", round {},", approval.round) : "", approval.name,
                  ShowTime(approval.asked_ms));
       for (const std::string& fact : approval.facts) fmt::print("  {}\n", fact);
+      const std::string agreement = folder.run(approval.run) + "/run.toml";
+      if (const auto toml = ReadFile(agreement, 1 << 20); toml.ok()) {
+        if (const auto run = FederatedRunConfig::FromToml(*toml, agreement); run.ok()) {
+          fmt::print("  What would leave this hospital:\n");
+          for (const std::string& line : LeavesOf(*run, config.policy)) fmt::print("  - {}\n", line);
+        }
+        fmt::print("  The whole agreement: {}\n", agreement);
+      }
       fmt::print("  -> manako site approve {} {}{}   (or with --refuse)\n", flags.folder, approval.run,
                  approval.round > 0 ? fmt::format(" --round {}", approval.round) : "");
     }
     if (open == 0) fmt::print("Nothing waits for an answer.\n");
     return absl::OkStatus();
   }
-  const char* user = ::getenv("USER");
-  MANAKO_RETURN_IF_ERROR(AnswerApproval(folder, flags.run, flags.round, !flags.refuse, user != nullptr ? user : "?", NowMs()));
+  MANAKO_RETURN_IF_ERROR(AnswerApproval(folder, flags.run, flags.round, !flags.refuse, Account(), NowMs()));
   fmt::print("{}.\n", flags.refuse ? "Refused" : "Approved");
   return absl::OkStatus();
 }

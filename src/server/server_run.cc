@@ -309,6 +309,8 @@ absl::Status ServerRun::Take(const std::string& site, const Evaluation& evaluati
     const size_t classes = config_.run.classes.size();
     const bool counts = result->images >= 0 && result->images < int64_t{1} << 40 && result->bins >= 0 && result->bins <= 10000 &&
                         result->histogram.size() == static_cast<size_t>(result->bins) * (result->bins > 0 ? classes : 0) &&
+                        std::all_of(result->histogram.begin(), result->histogram.end(),
+                                    [](int64_t count) { return count >= 0 && count < int64_t{1} << 40; }) &&
                         result->probabilities.size() == result->labels.size() * classes;
     if (!counts) return InvalidArgument("{} reports a test of round {} that does not fit together", site, evaluation.round);
     for (const int label : result->labels) {
