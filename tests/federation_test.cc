@@ -196,6 +196,28 @@ TEST(Federation, ARevokedSiteEndsAndSaysWhy) {
   EXPECT_THAT(result.err, HasSubstr("revoked"));
 }
 
+TEST(Federation, ASiteThatHasLeftIsNoneAnyMore) {
+  Hospitals hospitals;
+  const std::string east = hospitals.site("east");
+  hospitals.Start("east");
+  for (int i = 0; i < 500 && RunManako({"site", "status", east}).out.find("running") == std::string::npos; ++i) Hospitals::SleepMs(20);
+  ProcessResult left = RunManako({"site", "leave", east});
+  EXPECT_EQ(left.exit_code, 2);
+  EXPECT_THAT(left.err, HasSubstr("stop it first"));
+  RunManako({"site", "stop", east});
+  ProcessResult ended;
+  for (int i = 0; i < 1000 && !hospitals.Ended("east", &ended); ++i) Hospitals::SleepMs(20);
+  left = RunManako({"site", "leave", east, "--why", "the study is over"});
+  EXPECT_EQ(left.exit_code, 0) << left.err;
+  EXPECT_FALSE(fs::exists(east + "/site.key"));
+  const auto sites = nlohmann::json::parse(RunManako({"server", "sites", hospitals.central(), "--json"}).out);
+  EXPECT_EQ(sites[0]["state"], "left");
+  const ProcessResult again = RunManako({"site", "start", east});
+  EXPECT_EQ(again.exit_code, 2);
+  EXPECT_THAT(again.err, HasSubstr("has left"));
+  EXPECT_EQ(RunManako({"site", "ledger", east, "--verify"}).exit_code, 0);
+}
+
 TEST(Federation, BadCommandsGetOneLine) {
   const TemporaryFolder folder;
   const auto line = [](std::vector<std::string> arguments) {

@@ -16,6 +16,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+namespace {
+
 const std::string& Images() {
   static const TemporaryFolder folder;
   static const std::string images = [] {
@@ -140,6 +142,11 @@ void Hospitals::Start(const std::string& who, const How& how) {
   options.timeout_ms = 1'200'000;
   processes_[who] = Process::Start(options);
   if (who == "server" && how.crash_at.empty()) EXPECT_TRUE(processes_[who]->WaitForError("listens at"));
+}
+
+void Hospitals::Configure(const std::string& name, const std::string& key, const std::string& value) {
+  const std::string path = site(name) + "/site.toml";
+  Spill(path, std::regex_replace(Slurp(path), std::regex("(^|\n)" + key + " = .*"), "$1" + key + " = " + value));
 }
 
 void Hospitals::StartAll() {

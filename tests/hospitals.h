@@ -15,6 +15,9 @@
 
 namespace manako {
 
+// A port of 127.0.0.1 that nobody listens at.
+int FreePort();
+
 class Hospitals {
  public:
   // A federation that east, north and west have joined, with images dealt to them by patient: made once for each test program,
@@ -40,6 +43,8 @@ class Hospitals {
   };
   void Start(const std::string& who, const How& how);
   void StartAll();
+  // Sets a key of a site's site.toml; the value as TOML.
+  void Configure(const std::string& name, const std::string& key, const std::string& value);
   void Kill(const std::string& who);  // as kill -9 does
   bool Runs(const std::string& who);
   // Until the process has said that on standard error. False: it ended before, or it took too long.

@@ -6,11 +6,13 @@
 
 #include "apps/manako/commands.h"
 #include "apps/manako/output.h"
+#include "apps/manako/run_report.h"
 #include "apps/manako/web_admin.h"
 #include "base/files.h"
 #include "base/status_macros.h"
 #include "core/federated_run_config.h"
 #include "learn/networks.h"
+#include "report/federated_report.h"
 #include "server/enrolment.h"
 #include "server/run_folder.h"
 #include "server/wake.h"
@@ -191,6 +193,30 @@ absl::Status Export(const RunFlags& flags) {
   return absl::OkStatus();
 }
 
+// The report is made of the database alone, so a running run has one, and one whose folder was removed.
+absl::Status Report(const RunFlags& flags) {
+  MANAKO_ASSIGN_OR_RETURN(const auto store, OpenStore(flags));
+  if (flags.json) {
+    MANAKO_ASSIGN_OR_RETURN(const FederatedRun run, ReadFederatedRun(store.get(), flags.run));
+    PrintJson(BuildFederatedReport(run));
+    return absl::OkStatus();
+  }
+  MANAKO_ASSIGN_OR_RETURN(const std::string page, RunReportPage(store.get(), flags.run));
+  const std::string out = flags.out.empty() ? flags.run + ".html" : flags.out;
+  MANAKO_RETURN_IF_ERROR(WriteFileAtomically(out, page));
+  MANAKO_ASSIGN_OR_RETURN(const FederatedRun run, ReadFederatedRun(store.get(), flags.run));
+  const json result = BuildFederatedReport(run)["result"];
+  if (result.is_object()) {
+    fmt::print("Round {} on {} test images of {} sites: AUC {} ({} to {}), from {}\n", run.best_round, result["tested"].get<int64_t>(),
+               result["by_site"].size(), Number(result["auc"], "value"), Number(result["auc"], "low"), Number(result["auc"], "high"),
+               result["method"].get<std::string>());
+  } else {
+    fmt::print("No site has sent a test of the run's model yet.\n");
+  }
+  fmt::print("Report: {}\n", out);
+  return absl::OkStatus();
+}
+
 absl::Status Template(const RunFlags&) {
   fmt::print("{}", RunTemplate());
   return absl::OkStatus();
@@ -207,7 +233,8 @@ void AddRunCommand(CLI::App& app, int* exit_code) {
       "  manako run template > run.toml\n"
       "  manako run create central/ run.toml --start\n"
       "  manako run show central/ RUN\n"
-      "  manako run export central/ RUN --out model.pt");
+      "  manako run export central/ RUN --out model.pt\n"
+      "  manako run report central/ RUN --out report.html");
   const auto add = [&](const char* name, const char* what, absl::Status (*run)(const RunFlags&)) {
     CLI::App* sub = command->add_subcommand(name, what);
     sub->callback([flags, exit_code, run] {
@@ -238,6 +265,9 @@ void AddRunCommand(CLI::App& app, int* exit_code) {
   CLI::App* export_command = of_run(add("export", "Write a run's model as model.pt", Export));
   export_command->add_option("--round", flags->round, "Of which round (default: the best)");
   export_command->add_option("--out", flags->out, "File (default: RUN.pt)");
+  CLI::App* report = of_run(add("report", "Write a run's report, from what the sites agreed to send", Report));
+  report->add_option("--out", flags->out, "File (default: RUN.html)");
+  report->add_flag("--json", flags->json, "The numbers, for machines");
 }
 
 }  // namespace manako

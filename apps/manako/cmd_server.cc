@@ -4,6 +4,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -86,25 +88,35 @@ absl::Status Start(const ServerFlags& flags) {
   GrpcServer::Options options;
   options.listen = flags.listen.empty() ? fmt::format("0.0.0.0:{}", enrolment->port()) : flags.listen;
   options.software = kVersion;
-  MANAKO_ASSIGN_OR_RETURN(const auto network, GrpcServer::Start(options, {server.get(), enrolment.get(), store.get(), NowMs, log}));
-  MANAKO_ASSIGN_OR_RETURN(const auto wake, WakeListener::Start(flags.folder, [&] {
-    network->Recheck();
+  std::atomic<std::shared_ptr<GrpcServer>> network;
+  const auto listen = [&]() -> absl::Status {
+    MANAKO_ASSIGN_OR_RETURN(auto fresh, GrpcServer::Start(options, {server.get(), enrolment.get(), store.get(), NowMs, log}));
+    network = std::shared_ptr<GrpcServer>(std::move(fresh));
+    return absl::OkStatus();
+  };
+  MANAKO_RETURN_IF_ERROR(listen());
+  const auto changed = [&] {
+    if (const auto now = network.load()) now->Recheck();
     server->Sync();
-  }));
+  };
+  MANAKO_ASSIGN_OR_RETURN(const auto wake, WakeListener::Start(flags.folder, changed));
   // What was written between the server's first look and the moment at which it could be rung at.
-  network->Recheck();
-  server->Sync();
+  changed();
   log(fmt::format("The server of \"{}\" listens at {} (sites reach it as {}:{})", enrolment->federation(), options.listen,
                       enrolment->host(), enrolment->port()));
-  const auto admin = MakeServerAdmin(flags.folder, store.get(), enrolment.get(), [&] {
-    network->Recheck();
-    server->Sync();
-  });
+  const auto admin = MakeServerAdmin(flags.folder, store.get(), enrolment.get(), changed);
   std::string why;
   MANAKO_ASSIGN_OR_RETURN(const auto page, ServeServerPage(flags.folder, admin.get(), &why));
   log(page != nullptr ? "The web page is at " + page->url : why);
+  // A server works for years: its certificate is made anew in time, with a new listener, to which the sites come back by themselves.
   int signal = 0;
-  sigwait(&signals, &signal);
+  const timespec some_hours = {6 * 3600, 0};
+  while ((signal = sigtimedwait(&signals, nullptr, &some_hours)) < 0) {
+    if (errno != EAGAIN || !enrolment->CertificateIsDue(NowMs())) continue;
+    log("The server's certificate is renewed: sites connect anew.");
+    network.store(nullptr);  // the port is free again once its last user is done with it
+    MANAKO_RETURN_IF_ERROR(listen());
+  }
   // Whatever was said is on the disk; there is nothing to put in order first.
   log("The server ends; what was done is kept. Runs go on when it is started again.");
   std::fflush(nullptr);

@@ -1,13 +1,16 @@
 // manako site: what a branch hospital does.
 #include <fmt/format.h>
+#include <pwd.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <condition_variable>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <stop_token>
 #include <string>
 #include <thread>
@@ -25,6 +28,7 @@
 #include "learn/torch_learner.h"
 #include "site/agent.h"
 #include "site/check.h"
+#include "site/leaves.h"
 #include "site/ledger.h"
 #include "site/site_config.h"
 #include "site/site_folder.h"
@@ -37,11 +41,12 @@ namespace {
 struct SiteFlags {
   std::string folder, invitation, data, run, why, group_column, split_column, file_column, label_column, user = "admin";
   int round = 0, lines = 20;
-  bool refuse = false, verify = false, json = false, pause = false, resume = false;
+  bool refuse = false, offline = false, verify = false, json = false, pause = false, resume = false;
 };
 
 std::string Key(const SiteFlags& flags) { return flags.folder + "/site.key"; }
 std::string Pem(const SiteFlags& flags) { return flags.folder + "/site.pem"; }
+std::string LeftKey(const SiteFlags& flags) { return flags.folder + "/site.pub"; }  // of a site that has left
 std::string CaPem(const SiteFlags& flags) { return flags.folder + "/ca.pem"; }
 
 void LogLine(std::string_view line) {
@@ -132,11 +137,15 @@ struct Connection {
 };
 
 absl::StatusOr<Connection> Connect(const SiteFlags& flags, const SiteConfig& config) {
-  MANAKO_ASSIGN_OR_RETURN(PrivateKey key, PrivateKey::Load(Key(flags)));
+  auto loaded = PrivateKey::Load(Key(flags));
+  if (loaded.status().code() == absl::StatusCode::kNotFound) {
+    return NotFound("{} has left its federation: to join again, give another folder (manako site join)", flags.folder);
+  }
+  MANAKO_RETURN_IF_ERROR(loaded.status());
+  PrivateKey key = *std::move(loaded);
   MANAKO_ASSIGN_OR_RETURN(const std::string certificate, ReadFile(Pem(flags), 1 << 20));
   MANAKO_ASSIGN_OR_RETURN(const std::string authority_pem, ReadFile(CaPem(flags), 1 << 20));
   MANAKO_ASSIGN_OR_RETURN(Certificate authority, ParseCertificate(authority_pem));
-  MANAKO_ASSIGN_OR_RETURN(const Certificate own, ParseCertificate(certificate));
   GrpcChannel::Options options;
   MANAKO_ASSIGN_OR_RETURN(options.server, ParseServerAddress(config.server.address));
   options.authority = authority_pem;
@@ -150,19 +159,33 @@ absl::StatusOr<Connection> Connect(const SiteFlags& flags, const SiteConfig& con
     ::setenv("grpc_proxy", config.server.proxy.c_str(), 1);
   }
   MANAKO_ASSIGN_OR_RETURN(auto channel, GrpcChannel::Connect(options, key));
-  // Before it runs out, for the same key; the new one counts from the next start on, and the old one until it expires.
-  if (NeedsRenewal(own, absl::Now())) {
-    if (const auto renewed = channel->Renew(key, NowMs()); renewed.ok()) {
-      MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Pem(flags), renewed->certificate));
-      options.certificate = renewed->certificate;
-      MANAKO_ASSIGN_OR_RETURN(channel, GrpcChannel::Connect(options, key));
-      LogLine("This site's certificate was renewed.");
-    } else {
-      LogLine(fmt::format("This site's certificate ends on {} and could not be renewed: {}", ShowTime(absl::ToUnixMillis(own.not_after)),
-                          MessageOf(renewed.status())));
-    }
-  }
   return Connection{std::move(key), std::move(authority), std::move(channel)};
+}
+
+// Before it runs out, for the same key; the old one counts until it expires.
+absl::Status RenewIfDue(const SiteFlags& flags, const Connection& connection) {
+  MANAKO_ASSIGN_OR_RETURN(const std::string pem, ReadFile(Pem(flags), 1 << 20));
+  MANAKO_ASSIGN_OR_RETURN(const Certificate own, ParseCertificate(pem));
+  if (!NeedsRenewal(own, absl::Now())) return absl::OkStatus();
+  const auto renewed = connection.channel->Renew(connection.key, NowMs());
+  if (!renewed.ok()) {
+    return Annotate(renewed.status(), fmt::format("this site's certificate ends on {} and could not be renewed", ShowTime(absl::ToUnixMillis(own.not_after))));
+  }
+  MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Pem(flags), renewed->certificate));
+  connection.channel->Use(renewed->certificate);
+  LogLine("This site's certificate was renewed.");
+  return absl::OkStatus();
+}
+
+// Looks every few hours, as a site works for months.
+void KeepCertificate(const SiteFlags& flags, const Connection& connection, std::stop_token stop) {
+  std::mutex mutex;
+  std::condition_variable_any wake;
+  std::unique_lock lock(mutex);
+  while (!stop.stop_requested()) {
+    if (const absl::Status status = RenewIfDue(flags, connection); !status.ok()) LogLine(MessageOf(status));
+    wake.wait_for(lock, stop, std::chrono::hours(6), [] { return false; });
+  }
 }
 
 absl::Status Start(const SiteFlags& flags) {
@@ -207,6 +230,7 @@ absl::Status Start(const SiteFlags& flags) {
     sigwait(&signals, &signal);
     _exit(kInterrupted);
   }).detach();
+  const std::jthread renewal([&](std::stop_token ended) { KeepCertificate(flags, connection, std::move(ended)); });
   // A call that waits for the server must not keep the site from ending.
   const std::stop_callback wake(stop.get_token(), [&] { connection.channel->Cancel(); });
   const absl::Status ended = agent.Run(stop.get_token());
@@ -278,7 +302,10 @@ absl::Status Status(const SiteFlags& flags) {
     fmt::print("\n");
   }
   if (!report->problem.empty()) fmt::print("Problem: {}\n", report->problem);
-  if (report->questions > 0) fmt::print("{} questions wait for a person: manako site approve {}\n", report->questions, flags.folder);
+  if (report->questions > 0) {
+    fmt::print("{} for a person: manako site approve {}\n",
+               report->questions == 1 ? "1 question waits" : fmt::format("{} questions wait", report->questions), flags.folder);
+  }
   if (report->runs.empty()) return absl::OkStatus();
   std::vector<std::vector<std::string>> rows = {{"RUN", "STAGE", "ROUND", "NAME", ""}};
   for (const RunReport& run : report->runs) {
@@ -288,8 +315,14 @@ absl::Status Status(const SiteFlags& flags) {
   return absl::OkStatus();
 }
 
+// Who answers, for the record: the account at this machine.
+std::string Account() {
+  if (const passwd* entry = ::getpwuid(::getuid()); entry != nullptr && entry->pw_name[0] != '\0') return entry->pw_name;
+  return fmt::format("user {}", ::getuid());
+}
+
 absl::Status Approve(const SiteFlags& flags) {
-  MANAKO_RETURN_IF_ERROR(Config(flags).status());
+  MANAKO_ASSIGN_OR_RETURN(const SiteConfig config, Config(flags));
   const SiteFolder folder{flags.folder};
   if (flags.run.empty()) {
     int open = 0;
@@ -299,23 +332,40 @@ absl::Status Approve(const SiteFlags& flags) {
       fmt::print("{}{} \"{}\", asked {}\n", approval.run, approval.round > 0 ? fmt::format(", round {},", approval.round) : "", approval.name,
                  ShowTime(approval.asked_ms));
       for (const std::string& fact : approval.facts) fmt::print("  {}\n", fact);
+      const std::string agreement = folder.run(approval.run) + "/run.toml";
+      if (const auto toml = ReadFile(agreement, 1 << 20); toml.ok()) {
+        if (const auto run = FederatedRunConfig::FromToml(*toml, agreement); run.ok()) {
+          fmt::print("  What would leave this hospital:\n");
+          for (const std::string& line : LeavesOf(*run, config.policy)) fmt::print("  - {}\n", line);
+        }
+        fmt::print("  The whole agreement: {}\n", agreement);
+      }
       fmt::print("  -> manako site approve {} {}{}   (or with --refuse)\n", flags.folder, approval.run,
                  approval.round > 0 ? fmt::format(" --round {}", approval.round) : "");
     }
     if (open == 0) fmt::print("Nothing waits for an answer.\n");
     return absl::OkStatus();
   }
-  const char* user = ::getenv("USER");
-  MANAKO_RETURN_IF_ERROR(AnswerApproval(folder, flags.run, flags.round, !flags.refuse, user != nullptr ? user : "?", NowMs()));
+  MANAKO_RETURN_IF_ERROR(AnswerApproval(folder, flags.run, flags.round, !flags.refuse, Account(), NowMs()));
   fmt::print("{}.\n", flags.refuse ? "Refused" : "Approved");
   return absl::OkStatus();
 }
 
+// The key that signed the ledger's lines: a site that has left has only the public half.
+absl::StatusOr<PublicKey> KeyOfLedger(const SiteFlags& flags) {
+  if (std::filesystem::exists(LeftKey(flags))) {
+    MANAKO_ASSIGN_OR_RETURN(const std::string pem, ReadFile(LeftKey(flags), 1 << 20));
+    return PublicKey::Parse(pem);
+  }
+  MANAKO_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Load(Key(flags)));
+  return key.public_key();
+}
+
 absl::Status ShowLedger(const SiteFlags& flags) {
   MANAKO_RETURN_IF_ERROR(Config(flags).status());
-  MANAKO_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Load(Key(flags)));
+  MANAKO_ASSIGN_OR_RETURN(const PublicKey key, KeyOfLedger(flags));
   std::vector<LedgerLine> lines;
-  const absl::Status good = Ledger::Verify(SiteFolder{flags.folder}.ledger(), key.public_key(), &lines);
+  const absl::Status good = Ledger::Verify(SiteFolder{flags.folder}.ledger(), key, &lines);
   if (good.code() == absl::StatusCode::kNotFound) {
     fmt::print("Nothing has left this site.\n");
     return absl::OkStatus();
@@ -361,6 +411,26 @@ absl::Status Resume(const SiteFlags& flags) {
   MANAKO_RETURN_IF_ERROR(Config(flags).status());
   return SetFlag({flags.folder}, SiteFlag::kPause, false);
 }
+// Tells the server, then gives up the key: nobody can be this site any more. What has left, and the models, stay here.
+absl::Status Leave(const SiteFlags& flags) {
+  MANAKO_ASSIGN_OR_RETURN(const SiteConfig config, Config(flags));
+  if (AgentRuns({flags.folder})) return FailedPrecondition("this site is at work: stop it first (manako site stop {})", flags.folder);
+  MANAKO_ASSIGN_OR_RETURN(const Connection connection, Connect(flags, config));
+  if (!flags.offline) {
+    const absl::Status told = connection.channel->Leave(flags.why);
+    // Refused: it is no site there any more, by an earlier call of this or by the server.
+    if (!told.ok() && !absl::IsPermissionDenied(told)) {
+      return Annotate(told, "the server could not be told (with --offline it is not; ask the central hospital to revoke this site then)");
+    }
+  }
+  MANAKO_RETURN_IF_ERROR(WriteFileAtomically(LeftKey(flags), connection.key.public_key().ToPem()));
+  std::error_code error;
+  if (!std::filesystem::remove(Key(flags), error)) return FailedPrecondition("cannot remove {}: {}", Key(flags), error.message());
+  fmt::print("{} has left \"{}\"{}. Its key is gone.\n{}/ keeps the ledger and the models; images were never moved. Delete the folder when you need neither.\n",
+             config.server.site, config.server.federation, flags.offline ? " (the server was not told)" : "", flags.folder);
+  return absl::OkStatus();
+}
+
 absl::Status Stop(const SiteFlags& flags) {
   MANAKO_RETURN_IF_ERROR(Config(flags).status());
   return SetFlag({flags.folder}, SiteFlag::kStop, true);
@@ -409,6 +479,9 @@ void AddSiteCommand(CLI::App& app, int* exit_code) {
   add("password", "Let somebody sign in to this site's web page", Password)->add_option("--user", flags->user, "Who")->capture_default_str();
   add("pause", "Take no new work for now", Pause);
   add("resume", "Take work again", Resume);
+  CLI::App* leave = add("leave", "Leave the federation for good", Leave);
+  leave->add_option("--why", flags->why, "One line for the central hospital");
+  leave->add_flag("--offline", flags->offline, "Do not tell the server (it cannot be reached)");
   add("stop", "End a running site behind what it is doing", Stop);
 }
 

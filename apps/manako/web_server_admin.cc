@@ -7,6 +7,7 @@
 
 #include "apps/manako/commands.h"
 #include "apps/manako/output.h"
+#include "apps/manako/run_report.h"
 #include "apps/manako/web_admin.h"
 #include "base/files.h"
 #include "base/status_macros.h"
@@ -113,7 +114,7 @@ class StoreAdmin : public ServerAdmin {
     for (const auto& round : details.rounds) {
       if (std::filesystem::exists(RunFolder(folder_ + "/runs/" + id).ModelPath(round.round), ignored)) details.models.push_back(round.round);
     }
-    details.has_report = std::filesystem::exists(folder_ + "/runs/" + id + "/report/report.html", ignored);
+    details.has_report = record.started_ms > 0;  // it is made when it is fetched
     return details;
   }
 
@@ -171,8 +172,12 @@ class StoreAdmin : public ServerAdmin {
   }
 
   absl::StatusOr<std::unique_ptr<FileSource>> OpenReport(const std::string& run) override {
-    MANAKO_RETURN_IF_ERROR(store_->Run(run).status());
-    return FileSource::Open(folder_ + "/runs/" + run + "/report/report.html", run + "-report.html", "text/html; charset=utf-8");
+    MANAKO_ASSIGN_OR_RETURN(const std::string page, RunReportPage(store_, run));
+    // Written anew each time, so that it is never older than the run; who downloads the one before keeps what was opened.
+    const std::string folder = folder_ + "/runs/" + run + "/report";
+    MANAKO_RETURN_IF_ERROR(MakeFolders(folder));
+    MANAKO_RETURN_IF_ERROR(WriteFileAtomically(folder + "/report.html", page));
+    return FileSource::Open(folder + "/report.html", run + "-report.html", "text/html; charset=utf-8");
   }
 
  private:

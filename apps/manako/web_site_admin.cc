@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/status_macros.h"
 #include "identity/private_key.h"
+#include "site/leaves.h"
 #include "site/ledger.h"
 #include "site/site_folder.h"
 
@@ -65,6 +66,10 @@ class FolderAdmin : public SiteAdmin {
       question.round = approval.round;
       question.name = approval.name;
       question.facts = approval.facts;
+      const std::string agreement = folder_.run(approval.run) + "/run.toml";
+      if (const auto toml = ReadFile(agreement, 1 << 20); toml.ok()) {
+        if (const auto run = FederatedRunConfig::FromToml(*toml, agreement); run.ok()) question.leaves = LeavesOf(*run, config_.policy);
+      }
       question.asked_ms = approval.asked_ms;
       question.state = approval.consent == Consent::kGranted ? "granted" : approval.consent == Consent::kRefused ? "refused" : "waiting";
       question.by = approval.by;

@@ -66,10 +66,10 @@ absl::Status RunConfig::Validate() const {
   rules.OneOf("federation.strategy", federation.strategy, {"fedavg"});
   rules.OneOf("federation.weighting", federation.weighting, {"images", "uniform"});
   rules.OneOf("federation.site_batch", federation.site_batch, {"share", "full"});
-  rules.OneOf("federation.select", federation.select, {"best", "last"});
+  rules.OneOf("federation.select", federation.select, {"near_best", "best", "last"});
   rules.AtLeast("federation.patience", federation.patience, 0);
   rules.That(split.validation_share > 0 || (federation.select == "last" && federation.patience == 0),
-             InvalidArgument("split.validation_share is 0, but federation.select = best and federation.patience need "
+             InvalidArgument("split.validation_share is 0, but federation.select = near_best or best and federation.patience need "
                              "validation images: give a share, or federation.select = last and patience = 0"));
   rules.That(!study.arms.empty(), InvalidArgument("study.arms is empty"));
   std::set<std::string> arms;

@@ -89,7 +89,7 @@ struct FederationConfig {
   std::string weighting = "images";    // images, uniform
   std::string site_batch = "share";    // share: the batch is divided among the sites; full: every site uses all of it
   bool keep_optimiser = true;          // a site's momentum lives from round to round (it never leaves the site)
-  std::string select = "best";         // best: the round with the best validation AUC; last
+  std::string select = "near_best";    // near_best, best (by validation AUC), last: round/round_choice.h
   int patience = 0;                    // > 0: stop after so many rounds without a better validation AUC
 };
 
@@ -189,7 +189,7 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("federation", "weighting", c.federation.weighting, "A site's weight: images, uniform");
   visit("federation", "site_batch", c.federation.site_batch, "share: batch divided among sites; full");
   visit("federation", "keep_optimiser", c.federation.keep_optimiser, "Momentum lives from round to round");
-  visit("federation", "select", c.federation.select, "Final model: best (by validation) or last");
+  visit("federation", "select", c.federation.select, "Final model, by validation: near_best, best, last");
   visit("federation", "patience", c.federation.patience, "Rounds without gain before stopping (0: off)");
   visit("study", "arms", c.study.arms, "Arms to compare: pooled federated alone");
   visit("study", "repeats", c.study.repeats, "Repeats with other seeds");

@@ -1,7 +1,4 @@
 // Both pages in a real browser, over the program's own HTTP, with made-up hospitals behind them.
-//
-// With MANAKO_SCREENSHOTS=FOLDER every view is also drawn there, in both languages, at 1280 and 390
-// pixels.
 #include "dashboard/testing/browser.h"
 
 #include <gtest/gtest.h>
@@ -15,6 +12,7 @@
 #include "dashboard/server_pages.h"
 #include "dashboard/site_pages.h"
 #include "dashboard/testing/fake_admin.h"
+#include "dashboard/testing/visitor.h"
 #include "dashboard/users.h"
 
 namespace manako {
@@ -53,60 +51,11 @@ class BrowserTest : public testing::Test {
     EXPECT_TRUE(server.ok()) << server.status();
     return server.ok() ? *std::move(server) : nullptr;
   }
-  void SignIn() {
-    ASSERT_TRUE(browser_->Type("user", "admin"));
-    ASSERT_TRUE(browser_->Type("password", kPassword));
-    ASSERT_TRUE(browser_->Click("Sign in"));
-    ASSERT_TRUE(browser_->WaitFor("document.querySelector('.live h1')")) << Text();
-  }
-  std::string Text() { return browser_->Evaluate("document.body.innerText").dump(); }
-  bool Sees(const std::string& text, int timeout_ms = 15'000) {
-    return browser_->WaitFor("document.body.innerText.includes(" + json(text).dump() + ")",
-                             timeout_ms);
-  }
-  // Clicks in the dialog that the click before has opened.
-  bool Confirm(const std::string& text) {
-    return browser_->WaitFor("document.querySelector('dialog[open]')") && browser_->Click(text);
-  }
-  // Waits until the page has stopped changing, looks for what must never be seen, and draws it.
-  void Look(const std::string& name) {
-    const char* folder = getenv("MANAKO_SCREENSHOTS");
-    for (const char* language : {"English", "日本語"}) {
-      browser_->Evaluate(
-          "([...document.querySelectorAll('.languages button')].find((b) => b.textContent === '" +
-          std::string(language) + "').click(), true)");
-      for (const int width : {1280, 390}) {
-        browser_->SetSize(width, 900);
-        browser_->Evaluate("new Promise((done) => setTimeout(done, 150))");
-        const std::string seen = Text();
-        for (const char* wrong :
-             {"NaN", "undefined", "[object", "Infinity", "could not be drawn"}) {
-          EXPECT_EQ(seen.find(wrong), std::string::npos) << name << ": " << wrong;
-        }
-        // Nothing but a table's own scrolling goes beyond the screen's side.
-        EXPECT_LE(browser_->Evaluate("document.documentElement.scrollWidth").get<int>(), width)
-            << name;
-        // Every control has a name.
-        EXPECT_EQ(browser_->Evaluate(
-                      "[...document.querySelectorAll('button, a, input, select, "
-                      "textarea')].filter((e) => "
-                      "!(e.textContent.trim() || e.getAttribute('aria-label') || e.labels?.length))"
-                      ".map((e) => e.outerHTML)"),
-                  json::array())
-            << name;
-        if (folder != nullptr) {
-          browser_->Screenshot(std::string(folder) + "/" + name + "-" +
-                               (language[0] == 'E' ? "en" : "ja") + "-" + std::to_string(width) +
-                               ".png");
-        }
-      }
-    }
-    browser_->Evaluate(
-        "([...document.querySelectorAll('.languages button')].find((b) => b.textContent === "
-        "'English')"
-        ".click(), true)");
-    browser_->SetSize(1280, 900);
-  }
+  void SignIn() { ASSERT_TRUE(Visitor(browser_.get()).SignIn("admin", kPassword)) << Text(); }
+  std::string Text() { return Visitor(browser_.get()).Text(); }
+  bool Sees(const std::string& text) { return Visitor(browser_.get()).Sees(text); }
+  bool Confirm(const std::string& text) { return Visitor(browser_.get()).Confirm(text); }
+  void Look(const std::string& name) { Visitor(browser_.get()).Look(name); }
 
   std::string folder_;
   std::unique_ptr<Browser> browser_;

@@ -10,10 +10,10 @@
 namespace manako {
 namespace {
 
-double TestOverTrain(const Journal& journal, std::pair<int, int> cell, size_t test_images) {
+double TestOverTrain(const RunJournal& journal, std::pair<int, int> cell, size_t test_images) {
   const auto found = journal.cells.find(cell);
   if (found == journal.cells.end()) return stats::kUndefined;
-  for (const Journal::Split& split : found->second.splits) {
+  for (const RunJournal::Split& split : found->second.splits) {
     if (split.name != "train") continue;
     const double images = std::accumulate(split.per_class.begin(), split.per_class.end(), 0.0);
     if (images > 0) return static_cast<double>(test_images) / images;
@@ -21,7 +21,7 @@ double TestOverTrain(const Journal& journal, std::pair<int, int> cell, size_t te
   return stats::kUndefined;
 }
 
-void ChooseThreshold(const Task& task, const ModelPredictions& validation, ArmModel& model) {
+void ChooseThreshold(const ClassTask& task, const ModelPredictions& validation, ArmModel& model) {
   std::vector<double> scores;
   std::vector<uint8_t> positive;
   for (size_t i = 0; i < validation.size(); ++i) {
@@ -34,7 +34,7 @@ void ChooseThreshold(const Task& task, const ModelPredictions& validation, ArmMo
   model.threshold_chosen = true;
 }
 
-void Decide(const Task& task, ArmModel& model) {
+void Decide(const ClassTask& task, ArmModel& model) {
   model.predicted.clear();
   for (size_t i = 0; i < model.test->size(); ++i) {
     const float* p = &model.test->probability[i * task.classes];
@@ -49,11 +49,11 @@ void Decide(const Task& task, ArmModel& model) {
 
 // The names of the models that the arm must have in the cell.
 std::vector<ModelName> Expected(const std::string& arm, std::pair<int, int> cell,
-                                const Journal& journal, const Predictions& predictions) {
+                                const RunJournal& journal, const RunPredictions& predictions) {
   if (arm != "alone") return {{cell.first, cell.second, arm, ""}};
   std::set<std::string> sites;
   if (const auto found = journal.cells.find(cell); found != journal.cells.end()) {
-    for (const Journal::Site& site : found->second.sites) sites.insert(site.name);
+    for (const RunJournal::Site& site : found->second.sites) sites.insert(site.name);
   }
   for (const auto& [name, test] : predictions.test) {
     if (name.arm == arm && std::pair(name.repeat, name.fold) == cell) sites.insert(name.site);
@@ -65,8 +65,8 @@ std::vector<ModelName> Expected(const std::string& arm, std::pair<int, int> cell
 
 }  // namespace
 
-std::vector<ArmData> GatherArms(const Task& task, const Journal& journal,
-                                const Predictions& predictions) {
+std::vector<ArmData> GatherArms(const ClassTask& task, const RunJournal& journal,
+                                const RunPredictions& predictions) {
   std::set<std::pair<int, int>> cells;
   std::set<std::string> names;
   const auto see = [&](const ModelName& name) {
@@ -112,7 +112,7 @@ std::vector<ArmData> GatherArms(const Task& task, const Journal& journal,
   return arms;
 }
 
-std::vector<ArmCell> OnlySite(const Task& task, std::span<const ArmCell> cells, int32_t site_number,
+std::vector<ArmCell> OnlySite(const ClassTask& task, std::span<const ArmCell> cells, int32_t site_number,
                               const std::string& site_name) {
   std::vector<ArmCell> filtered;
   for (const ArmCell& cell : cells) {

@@ -15,7 +15,7 @@ namespace manako {
 
 // Binary (one class is the positive one, decisions by threshold) or several classes (decisions by
 // the largest probability, of equals the first).
-struct Task {
+struct ClassTask {
   int classes = 0;
   int positive = -1;  // index of the positive class; < 0: several classes
   bool binary() const { return positive >= 0; }
@@ -50,12 +50,12 @@ struct ArmData {
 // alone. A model whose probabilities are not all numbers from 0 to 1 counts as missing. What
 // belongs to the training set of a cell is `train` of its splits; without the validation images,
 // which is the cautious side for the corrected t interval.
-std::vector<ArmData> GatherArms(const Task& task, const Journal& journal,
-                                const Predictions& predictions);
+std::vector<ArmData> GatherArms(const ClassTask& task, const RunJournal& journal,
+                                const RunPredictions& predictions);
 
 // The same cells with only the test images of a site; of the arm "alone", that site's own models
 // only. Cells in which the site has no test image (or no model) are left out.
-std::vector<ArmCell> OnlySite(const Task& task, std::span<const ArmCell> cells, int32_t site_number,
+std::vector<ArmCell> OnlySite(const ClassTask& task, std::span<const ArmCell> cells, int32_t site_number,
                               const std::string& site_name);
 
 }  // namespace manako

@@ -50,7 +50,7 @@ std::vector<uint8_t> PositivesOf(const ModelPredictions& test, int positive) {
   return flags;
 }
 
-AucComponents ComponentsOf(const Task& task, const ArmModel& model) {
+AucComponents ComponentsOf(const ClassTask& task, const ArmModel& model) {
   std::vector<double> scores;
   for (size_t i = 0; i < model.test->size(); ++i) {
     scores.push_back(model.test->probability[i * task.classes + task.positive]);
@@ -58,7 +58,7 @@ AucComponents ComponentsOf(const Task& task, const ArmModel& model) {
   return stats::ComputeAuc(scores, PositivesOf(*model.test, task.positive));
 }
 
-double CellAuc(const Task& task, const ArmCell& cell) {
+double CellAuc(const ClassTask& task, const ArmCell& cell) {
   double sum = 0;
   for (const ArmModel& model : cell.models) sum += ModelAuc(task, model);
   return sum / static_cast<double>(cell.models.size());
@@ -71,7 +71,7 @@ struct JointAucs {
   bool clustered = false;
 };
 
-JointAucs JointAucsOf(const Task& task, std::span<const ArmCell* const> cells) {
+JointAucs JointAucsOf(const ClassTask& task, std::span<const ArmCell* const> cells) {
   const ModelPredictions& test = *cells[0]->models[0].test;
   const Clusters patients = PatientsOf(test);
   JointAucs result{.clustered = patients.Clustered()};
@@ -107,7 +107,7 @@ JointAucs JointAucsOf(const Task& task, std::span<const ArmCell* const> cells) {
 
 // Patients with and without the positive class; of several classes, of the rarest, which says
 // least.
-PatientCounts CountPatients(const Task& task, std::span<const ArmCell* const> cells) {
+PatientCounts CountPatients(const ClassTask& task, std::span<const ArmCell* const> cells) {
   std::map<int32_t, std::vector<uint8_t>> classes_of_patient;
   for (const ArmCell* cell : cells) {
     const ModelPredictions& test = *cell->models[0].test;
@@ -202,7 +202,7 @@ Estimate MeanScore(std::span<const ArmCell* const> cells, const Rule& rule, doub
 }
 
 // Each patient's decisions as indices into the flattened confusion matrix.
-std::vector<std::vector<int32_t>> DecisionsByPatient(const Task& task,
+std::vector<std::vector<int32_t>> DecisionsByPatient(const ClassTask& task,
                                                      std::span<const ArmCell* const> cells) {
   std::map<int32_t, std::vector<int32_t>> by_patient;
   for (const ArmCell* cell : cells) {
@@ -218,7 +218,7 @@ std::vector<std::vector<int32_t>> DecisionsByPatient(const Task& task,
   return decisions;
 }
 
-double WeightedKappa(const Task& task, const std::vector<std::vector<int32_t>>& decisions,
+double WeightedKappa(const ClassTask& task, const std::vector<std::vector<int32_t>>& decisions,
                      std::span<const uint32_t> weight) {
   std::vector<std::vector<double>> counts(task.classes, std::vector<double>(task.classes, 0));
   for (size_t i = 0; i < decisions.size(); ++i) {
@@ -228,7 +228,7 @@ double WeightedKappa(const Task& task, const std::vector<std::vector<int32_t>>& 
   return stats::QuadraticKappa(counts);
 }
 
-Estimate Kappa(const Task& task, std::span<const ArmCell* const> cells) {
+Estimate Kappa(const ClassTask& task, std::span<const ArmCell* const> cells) {
   const bool same_images = DesignOf(cells) == Design::kSameImages;
   std::vector<std::vector<std::vector<int32_t>>> samples;
   if (same_images) {
@@ -273,7 +273,7 @@ Rule PredictiveValue(int c) {
   return Share([c](int32_t, int32_t decided) { return decided == c; }, kRight);
 }
 
-Rule BrierScore(const Task& task) {
+Rule BrierScore(const ClassTask& task) {
   return [task](const ArmModel& model, size_t i) {
     const float* p = &model.test->probability[i * task.classes];
     double loss = 0;
@@ -287,7 +287,7 @@ Rule BrierScore(const Task& task) {
 }
 
 // One or two arms' cells without those where an AUC is undefined.
-std::vector<const ArmCell*> DefinedCells(const Task& task, std::span<const ArmCell> cells) {
+std::vector<const ArmCell*> DefinedCells(const ClassTask& task, std::span<const ArmCell> cells) {
   std::vector<const ArmCell*> defined;
   for (const ArmCell& cell : cells) {
     if (!std::isnan(CellAuc(task, cell))) defined.push_back(&cell);
@@ -297,7 +297,7 @@ std::vector<const ArmCell*> DefinedCells(const Task& task, std::span<const ArmCe
 
 }  // namespace
 
-double ModelAuc(const Task& task, const ArmModel& model) {
+double ModelAuc(const ClassTask& task, const ArmModel& model) {
   if (task.binary()) return ComponentsOf(task, model).auc;
   const Clusters singles = Clusters::Singles(model.test->size());
   const stats::WeightedMacroAuc macro(model.test->probability, model.test->label, task.classes,
@@ -305,7 +305,7 @@ double ModelAuc(const Task& task, const ArmModel& model) {
   return macro(std::vector<uint32_t>(model.test->size(), 1));
 }
 
-Estimate ArmAuc(const Task& task, std::span<const ArmCell> all_cells, double level) {
+Estimate ArmAuc(const ClassTask& task, std::span<const ArmCell> all_cells, double level) {
   const std::vector<const ArmCell*> cells = DefinedCells(task, all_cells);
   if (cells.empty()) return {};
   const PatientCounts patients = CountPatients(task, cells);
@@ -327,7 +327,7 @@ Estimate ArmAuc(const Task& task, std::span<const ArmCell> all_cells, double lev
   return stats::AucInterval(mean, patients, aucs.clustered ? "delong_clustered" : "delong", level);
 }
 
-ArmDifference CompareArms(const Task& task, std::span<const ArmCell> a, std::span<const ArmCell> b,
+ArmDifference CompareArms(const ClassTask& task, std::span<const ArmCell> a, std::span<const ArmCell> b,
                           double margin) {
   ArmDifference result;
   std::vector<const ArmCell*> of_a, of_b;
@@ -382,12 +382,12 @@ ArmDifference CompareArms(const Task& task, std::span<const ArmCell> a, std::spa
   return result;
 }
 
-Estimate ArmAccuracy(const Task& task, std::span<const ArmCell> cells) {
+Estimate ArmAccuracy(const ClassTask& task, std::span<const ArmCell> cells) {
   if (cells.empty()) return {};
   return Rate(Pointers(cells), Share(kAny, kRight));
 }
 
-std::vector<std::pair<std::string, Estimate>> ArmMetrics(const Task& task,
+std::vector<std::pair<std::string, Estimate>> ArmMetrics(const ClassTask& task,
                                                          std::span<const ArmCell> all_cells,
                                                          std::span<const std::string> class_names) {
   std::vector<std::pair<std::string, Estimate>> metrics;
@@ -417,7 +417,7 @@ std::vector<std::pair<std::string, Estimate>> ArmMetrics(const Task& task,
   return metrics;
 }
 
-std::vector<stats::CalibrationBin> ArmCalibration(const Task& task,
+std::vector<stats::CalibrationBin> ArmCalibration(const ClassTask& task,
                                                   std::span<const ArmCell> cells) {
   std::vector<double> probability;
   std::vector<uint8_t> outcome;
@@ -435,7 +435,7 @@ std::vector<stats::CalibrationBin> ArmCalibration(const Task& task,
   return stats::CalibrationCurve(probability, outcome, Clusters::From(patient));
 }
 
-std::vector<std::vector<int64_t>> ArmConfusion(const Task& task, std::span<const ArmCell> cells) {
+std::vector<std::vector<int64_t>> ArmConfusion(const ClassTask& task, std::span<const ArmCell> cells) {
   std::vector<std::vector<int64_t>> counts(task.classes, std::vector<int64_t>(task.classes, 0));
   for (const ArmCell& cell : cells) {
     for (const ArmModel& model : cell.models) {

@@ -37,11 +37,11 @@
 namespace manako {
 
 // AUC (binary) or macro one-versus-rest AUC of a model on its test images; NaN where undefined.
-double ModelAuc(const Task& task, const ArmModel& model);
+double ModelAuc(const ClassTask& task, const ArmModel& model);
 
 // The arm's AUC over the cells, with its interval at the given level. Cells where it is undefined
 // (a site's share without positives) are left out.
-stats::Estimate ArmAuc(const Task& task, std::span<const ArmCell> cells, double level = 0.95);
+stats::Estimate ArmAuc(const ClassTask& task, std::span<const ArmCell> cells, double level = 0.95);
 
 struct ArmDifference {
   stats::Estimate estimate;  // a - b, 95% interval; its method is `test`, or "mover"
@@ -55,24 +55,24 @@ struct ArmDifference {
 // arms perfect, a single positive patient), the interval is put together from the arms' own
 // ("mover"), as if they were independent: too wide rather than too narrow; there is no p-value
 // then.
-ArmDifference CompareArms(const Task& task, std::span<const ArmCell> a, std::span<const ArmCell> b,
+ArmDifference CompareArms(const ClassTask& task, std::span<const ArmCell> a, std::span<const ArmCell> b,
                           double margin);
 
 // By name: binary "sensitivity", "specificity", "accuracy", "balanced_accuracy", "ppv", "npv",
 // "brier"; several classes "accuracy", "balanced_accuracy", "quadratic_kappa", "brier" (summed over
 // classes: 0..2), "recall:<class>".
 std::vector<std::pair<std::string, stats::Estimate>> ArmMetrics(
-    const Task& task, std::span<const ArmCell> cells, std::span<const std::string> class_names);
+    const ClassTask& task, std::span<const ArmCell> cells, std::span<const std::string> class_names);
 
 // Share of right decisions alone (for sites).
-stats::Estimate ArmAccuracy(const Task& task, std::span<const ArmCell> cells);
+stats::Estimate ArmAccuracy(const ClassTask& task, std::span<const ArmCell> cells);
 
 // Over all models and cells. Binary: probability of the positive class. Several: the probability of
 // the decided class, against whether it was right.
-std::vector<stats::CalibrationBin> ArmCalibration(const Task& task, std::span<const ArmCell> cells);
+std::vector<stats::CalibrationBin> ArmCalibration(const ClassTask& task, std::span<const ArmCell> cells);
 
 // [true][predicted], summed over models and cells.
-std::vector<std::vector<int64_t>> ArmConfusion(const Task& task, std::span<const ArmCell> cells);
+std::vector<std::vector<int64_t>> ArmConfusion(const ClassTask& task, std::span<const ArmCell> cells);
 
 }  // namespace manako
 

@@ -9,7 +9,7 @@
 namespace manako {
 namespace {
 
-const Task kBinary{2, 1};
+const ClassTask kBinary{2, 1};
 
 // One model's scores for images with the labels 1, 1, ..., 0, 0, ...; each image its own patient.
 ArmModel ModelOf(const std::vector<float>& scores, int positives, const std::string& arm,

@@ -68,7 +68,7 @@ std::optional<ModelName> NameOf(const Json& event) {
   return name;
 }
 
-Journal::Start ReadStart(const Json& event) {
+RunJournal::Start ReadStart(const Json& event) {
   return {.version = String(event, "version"),
           .config = String(event, "config"),
           .machine = String(event, "machine"),
@@ -77,9 +77,9 @@ Journal::Start ReadStart(const Json& event) {
           .threads = Count(event, "threads")};
 }
 
-Journal::Data ReadData(const Json& event) {
+RunJournal::Data ReadData(const Json& event) {
   const Json& data = Member(event, "data");
-  Journal::Data read;
+  RunJournal::Data read;
   read.source = String(data, "source");
   read.name = String(data, "name");
   for (const Json& name : Member(data, "classes")) {
@@ -107,8 +107,8 @@ Journal::Data ReadData(const Json& event) {
   return read;
 }
 
-Journal::Cell ReadCell(const Json& event) {
-  Journal::Cell cell;
+RunJournal::Cell ReadCell(const Json& event) {
+  RunJournal::Cell cell;
   cell.seed = String(event, "seed");
   for (const Json& split : Member(event, "splits")) {
     cell.splits.push_back(
@@ -122,7 +122,7 @@ Journal::Cell ReadCell(const Json& event) {
 }
 
 // Whether the event was in good order (or unknown).
-bool Take(const Json& event, Journal& journal) {
+bool Take(const Json& event, RunJournal& journal) {
   const std::string name = String(event, "event");
   if (name.empty()) return false;
   if (name == "run_started") {
@@ -164,8 +164,8 @@ bool Take(const Json& event, Journal& journal) {
 
 }  // namespace
 
-Journal ParseJournal(std::string_view text) {
-  Journal journal;
+RunJournal ParseJournal(std::string_view text) {
+  RunJournal journal;
   std::optional<double> first_time;
   while (!text.empty()) {
     const size_t end = text.find('\n');
@@ -185,7 +185,7 @@ Journal ParseJournal(std::string_view text) {
   }
   // A resumed run says the same warning again.
   std::set<std::pair<std::string, std::string>> seen;
-  std::erase_if(journal.warnings, [&](const Journal::Text& warning) {
+  std::erase_if(journal.warnings, [&](const RunJournal::Text& warning) {
     return !seen.emplace(warning.en, warning.ja).second;
   });
   if (!journal.run_finished && first_time) {

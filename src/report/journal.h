@@ -24,7 +24,7 @@ struct ModelName {
 };
 
 // Numbers that are null or missing are NaN; counts that are missing are 0.
-struct Journal {
+struct RunJournal {
   struct Text {
     std::string en, ja;
   };
@@ -92,7 +92,7 @@ struct Journal {
 
 // Never fails: unknown events are skipped, bad lines are counted, a torn last line is ignored. Of
 // events with the same name the last one counts.
-Journal ParseJournal(std::string_view text);
+RunJournal ParseJournal(std::string_view text);
 
 }  // namespace manako
 

@@ -7,8 +7,8 @@
 namespace manako {
 namespace {
 
-TEST(Journal, LastOfTheSameNameCounts) {
-  const Journal j = ParseJournal(
+TEST(RunJournal, LastOfTheSameNameCounts) {
+  const RunJournal j = ParseJournal(
       R"({"event":"round","time":1,"repeat":1,"fold":1,"arm":"pooled","site":"","round":3,"train_loss":0.5,"seconds":4})"
       "\n"
       R"({"event":"round","time":2,"repeat":1,"fold":1,"arm":"pooled","site":"","round":3,"train_loss":null,"test_auc":0.9,"seconds":5})"
@@ -22,8 +22,8 @@ TEST(Journal, LastOfTheSameNameCounts) {
   EXPECT_FALSE(j.run_finished);
 }
 
-TEST(Journal, UnknownTornAndBadLines) {
-  const Journal j = ParseJournal(
+TEST(RunJournal, UnknownTornAndBadLines) {
+  const RunJournal j = ParseJournal(
       "{\"event\":\"moon_rose\",\"time\":5,\"phase\":[1]}\n"
       "not json\n"
       "[1,2]\n"
@@ -41,8 +41,8 @@ TEST(Journal, UnknownTornAndBadLines) {
   EXPECT_EQ(j.last_time, 5);
 }
 
-TEST(Journal, WrongTypesAreTakenAsMissing) {
-  const Journal j = ParseJournal(
+TEST(RunJournal, WrongTypesAreTakenAsMissing) {
+  const RunJournal j = ParseJournal(
       R"({"event":"data_loaded","data":{"source":3,"classes":"ab","positive":9,"images":-4,"patients":1.5,"bad":[1],"duplicates":null}})"
       "\n"
       R"({"event":"cell_started","repeat":2,"fold":1,"seed":17,"splits":7,"sites":{"a":[]}})"
@@ -55,8 +55,8 @@ TEST(Journal, WrongTypesAreTakenAsMissing) {
   EXPECT_EQ(j.cells.count({2, 1}), 1u);
 }
 
-TEST(Journal, ResumedRunKeepsItsStart) {
-  const Journal j = ParseJournal(
+TEST(RunJournal, ResumedRunKeepsItsStart) {
+  const RunJournal j = ParseJournal(
       "{\"event\":\"run_started\",\"version\":\"1\",\"threads\":4,\"config\":\"a = 1\"}\n"
       "{\"event\":\"run_resumed\",\"version\":\"2\"}\n"
       "{\"event\":\"run_finished\",\"seconds\":12.5}\n");

@@ -67,8 +67,8 @@ std::shared_ptr<const ModelPredictions> Sorted(const ModelPredictions& rows, siz
 
 }  // namespace
 
-absl::StatusOr<Predictions> ParsePredictions(std::string_view text) {
-  Predictions predictions;
+absl::StatusOr<RunPredictions> ParsePredictions(std::string_view text) {
+  RunPredictions predictions;
   CsvReader reader(text);
   std::vector<std::string> fields;
   MANAKO_ASSIGN_OR_RETURN(const bool has_header, reader.Next(fields));

@@ -16,7 +16,7 @@ namespace manako {
 
 // What one model said about the images of one split, in rising order of `image`, so that two models
 // that saw the same images have the same `image`. Numbers of images, patients and sites are those
-// of Predictions.
+// of RunPredictions.
 struct ModelPredictions {
   std::vector<int32_t> image;
   std::vector<int32_t> patient;
@@ -27,7 +27,7 @@ struct ModelPredictions {
   size_t size() const { return image.size(); }
 };
 
-struct Predictions {
+struct RunPredictions {
   std::vector<std::string> classes;
   std::vector<std::string> files;  // by image number
   std::vector<std::string> sites;  // by site number
@@ -38,7 +38,7 @@ struct Predictions {
 // DataLoss, with the line, for another header, a wrong number of fields, a class or split that is
 // none, a number that is none, or an image whose class or patient differs between rows. Of rows
 // with the same model, split and file (a resumed run) the last one counts.
-absl::StatusOr<Predictions> ParsePredictions(std::string_view text);
+absl::StatusOr<RunPredictions> ParsePredictions(std::string_view text);
 
 }  // namespace manako
 

@@ -8,7 +8,7 @@ namespace {
 const std::string kHeader =
     "repeat,fold,arm,site,split,file,patient,image_site,label,p_ill,p_well\n";
 
-TEST(Predictions, ColumnsInOrderOfImages) {
+TEST(RunPredictions, ColumnsInOrderOfImages) {
   const auto p =
       ParsePredictions(kHeader +
                        "1,1,pooled,,test,a.png,A,one,ill,0.75,0.25\n"
@@ -29,13 +29,13 @@ TEST(Predictions, ColumnsInOrderOfImages) {
   EXPECT_FALSE(p->torn);
 }
 
-TEST(Predictions, NineDigitsAreAFloatExactly) {
+TEST(RunPredictions, NineDigitsAreAFloatExactly) {
   const auto p = ParsePredictions(kHeader + "1,1,pooled,,test,a,A,,ill,0.333333343,0.666666687\n");
   ASSERT_TRUE(p.ok());
   EXPECT_EQ(p->test.begin()->second->probability, (std::vector<float>{1.0f / 3.0f, 2.0f / 3.0f}));
 }
 
-TEST(Predictions, TornLastLineIsLeftOut) {
+TEST(RunPredictions, TornLastLineIsLeftOut) {
   const auto p = ParsePredictions(kHeader +
                                   "1,1,pooled,,test,a,A,,ill,1,0\n"
                                   "1,1,pooled,,test,b,B,,ill,1,0.");
@@ -46,7 +46,7 @@ TEST(Predictions, TornLastLineIsLeftOut) {
   EXPECT_TRUE(ParsePredictions("")->classes.empty());
 }
 
-TEST(Predictions, NumbersThatAreNoProbability) {
+TEST(RunPredictions, NumbersThatAreNoProbability) {
   for (const char* bad : {"nan", "inf", "-0.1", "1.5", "1e999"}) {
     const auto p =
         ParsePredictions(kHeader + "1,1,pooled,,test,a,A,,ill," + std::string(bad) + ",0\n");
@@ -55,7 +55,7 @@ TEST(Predictions, NumbersThatAreNoProbability) {
   }
 }
 
-TEST(Predictions, RefusesWithTheLine) {
+TEST(RunPredictions, RefusesWithTheLine) {
   const std::string good = "1,1,pooled,,test,a,A,,ill,1,0\n";
   const std::vector<std::string> bad = {
       "1,1,pooled,,test,b,B,,ill,1\n",              // a field too few

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <ctime>
 #include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -17,11 +16,15 @@
 #include "report/journal.h"
 #include "report/predictions.h"
 #include "report/protocol.h"
-#include "report/stats/roc.h"
+#include "report/report_json.h"
 
 namespace manako {
 namespace {
 
+using report_json::Dump;
+using report_json::IsoTime;
+using report_json::Text;
+using report_json::ToJson;
 using Json = nlohmann::json;
 
 // Patients of a class below which the report says that its numbers say little.
@@ -29,44 +32,21 @@ constexpr size_t kFewPatients = 20;
 
 // Everything that the parts below are made from.
 struct Sources {
-  Journal journal;
-  Predictions predictions;
+  RunJournal journal;
+  RunPredictions predictions;
   ProtocolRows protocol;
   std::vector<std::string> classes;
-  Task task;
+  ClassTask task;
   std::vector<ArmData> arms;
   double margin = 0;
 };
 
-Json ToJson(double number) { return std::isfinite(number) ? Json(number) : Json(); }
-
-Json ToJson(const stats::Estimate& e) {
-  return {{"value", ToJson(e.value)},
-          {"low", ToJson(e.low)},
-          {"high", ToJson(e.high)},
-          {"method", e.method}};
-}
-
 template <typename T>
-Json ToJson(const std::optional<T>& value) {
+Json OrNull(const std::optional<T>& value) {
   return value ? Json(*value) : Json();
 }
 
 Json SiteOrNull(const ModelName& name) { return name.arm == "alone" ? Json(name.site) : Json(); }
-
-Json Text(std::string en, std::string ja) { return {{"en", std::move(en)}, {"ja", std::move(ja)}}; }
-
-// ISO 8601 in UTC; "" for a time that is none.
-std::string IsoTime(double seconds) {
-  constexpr double kYear9999 = 253402300799.0;
-  if (!(seconds > 0 && seconds < kYear9999)) return "";
-  const std::time_t time = static_cast<std::time_t>(seconds);
-  std::tm utc{};
-  gmtime_r(&time, &utc);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &utc);
-  return text;
-}
 
 std::string LastPart(std::string path) {
   while (path.size() > 1 && path.back() == '/') path.pop_back();
@@ -74,21 +54,21 @@ std::string LastPart(std::string path) {
   return slash == std::string::npos || slash + 1 == path.size() ? path : path.substr(slash + 1);
 }
 
-const Journal::Cell& FirstCell(const Sources& s) {
-  static const Journal::Cell kNone;
+const RunJournal::Cell& FirstCell(const Sources& s) {
+  static const RunJournal::Cell kNone;
   return s.journal.cells.empty() ? kNone : s.journal.cells.begin()->second;
 }
 
 Json DataJson(const Sources& s) {
-  const Journal::Data data = s.journal.data.value_or(Journal::Data());
+  const RunJournal::Data data = s.journal.data.value_or(RunJournal::Data());
   Json listed = Json::array(), splits = Json::array(), sites = Json::array();
   for (const auto& [file, why] : data.bad) listed.push_back({{"file", file}, {"why", why}});
-  for (const Journal::Split& split : FirstCell(s).splits) {
+  for (const RunJournal::Split& split : FirstCell(s).splits) {
     splits.push_back({{"name", split.name},
                       {"per_class", split.per_class},
-                      {"patients", ToJson(split.patients)}});
+                      {"patients", OrNull(split.patients)}});
   }
-  for (const Journal::Site& site : FirstCell(s).sites) {
+  for (const RunJournal::Site& site : FirstCell(s).sites) {
     sites.push_back({{"name", site.name},
                      {"train", site.train},
                      {"validation", site.validation},
@@ -99,7 +79,7 @@ Json DataJson(const Sources& s) {
           {"classes", s.classes},
           {"positive", s.task.binary() ? Json(s.task.positive) : Json()},
           {"images", data.images},
-          {"patients", ToJson(data.patients)},
+          {"patients", OrNull(data.patients)},
           {"test_given", data.test_given},
           {"duplicates",
            {{"groups", data.duplicate_groups},
@@ -113,7 +93,7 @@ Json DataJson(const Sources& s) {
 
 // Image visits of an arm in the first cell; arms have the same budget, so the most advanced one
 // tells it.
-double VisitsPerArm(const Journal& journal) {
+double VisitsPerArm(const RunJournal& journal) {
   if (journal.rounds.empty()) return 0;
   const ModelName& first = journal.rounds.begin()->first;
   std::map<std::string, double> by_arm;
@@ -144,7 +124,7 @@ Json ProtocolJson(const Sources& s) {
           {"primary_metric", s.task.binary() ? "auc" : "macro_auc"}};
 }
 
-int BestRound(const Journal& journal, const ModelName& name) {
+int BestRound(const RunJournal& journal, const ModelName& name) {
   if (const auto found = journal.finished.find(name); found != journal.finished.end()) {
     return found->second.best_round;
   }
@@ -161,7 +141,7 @@ int BestRound(const Journal& journal, const ModelName& name) {
   return best;
 }
 
-Json RoundsJson(const Journal& journal, const std::string& arm) {
+Json RoundsJson(const RunJournal& journal, const std::string& arm) {
   Json curves = Json::array();
   for (const auto& [name, rounds] : journal.rounds) {
     if (name.arm != arm) continue;
@@ -185,40 +165,9 @@ Json RoundsJson(const Journal& journal, const std::string& arm) {
   return curves;
 }
 
-Json RocJson(const Task& task, const ArmData& arm) {
-  Json curves = Json::array();
-  if (!task.binary() || arm.cells.empty()) return curves;
-  for (const ArmModel& model : arm.cells[0].models) {
-    std::vector<double> scores;
-    std::vector<uint8_t> positive;
-    for (size_t i = 0; i < model.test->size(); ++i) {
-      scores.push_back(model.test->probability[i * task.classes + task.positive]);
-      positive.push_back(model.test->label[i] == task.positive);
-    }
-    const stats::RocPoints points = stats::RocCurve(scores, positive);
-    curves.push_back({{"label", arm.name == "alone" ? model.name.site : arm.name},
-                      {"auc", ToJson(ModelAuc(task, model))},
-                      {"fpr", points.fpr},
-                      {"tpr", points.tpr}});
-  }
-  return curves;
-}
-
-Json CalibrationJson(const Task& task, const ArmData& arm) {
-  Json bins = Json::array();
-  for (const stats::CalibrationBin& bin : ArmCalibration(task, arm.cells)) {
-    bins.push_back({{"predicted", bin.predicted},
-                    {"observed", ToJson(bin.observed.value)},
-                    {"low", ToJson(bin.observed.low)},
-                    {"high", ToJson(bin.observed.high)},
-                    {"count", bin.count}});
-  }
-  return bins;
-}
-
 Json BySiteJson(const Sources& s, const ArmData& arm) {
   Json sites = Json::array();
-  for (const Journal::Site& site : FirstCell(s).sites) {
+  for (const RunJournal::Site& site : FirstCell(s).sites) {
     const auto number =
         std::find(s.predictions.sites.begin(), s.predictions.sites.end(), site.name);
     if (number == s.predictions.sites.end()) continue;
@@ -243,7 +192,7 @@ struct Mistake {
   float probability = 0;
 };
 
-std::vector<Mistake> MistakesOf(const Task& task, const ArmData& arm, size_t most) {
+std::vector<Mistake> MistakesOf(const ClassTask& task, const ArmData& arm, size_t most) {
   std::map<int32_t, Mistake> surest;  // by image
   for (const ArmCell& cell : arm.cells) {
     for (const ArmModel& model : cell.models) {
@@ -316,8 +265,8 @@ Json ArmJson(const Sources& s, const ArmData& arm, const ReportOptions& options)
           {"auc", ToJson(ArmAuc(s.task, arm.cells))},
           {"metrics", metrics},
           {"threshold", threshold},
-          {"roc", RocJson(s.task, arm)},
-          {"calibration", CalibrationJson(s.task, arm)},
+          {"roc", report_json::RocJson(s.task, arm)},
+          {"calibration", report_json::CalibrationJson(ArmCalibration(s.task, arm.cells))},
           {"confusion", ArmConfusion(s.task, arm.cells)},
           {"by_round", RoundsJson(s.journal, arm.name)},
           {"by_site", BySiteJson(s, arm)},
@@ -334,7 +283,7 @@ const ArmCell* FindCell(const ArmData& arm, int repeat, int fold) {
   return nullptr;
 }
 
-double CellAuc(const Task& task, const ArmCell* cell) {
+double CellAuc(const ClassTask& task, const ArmCell* cell) {
   if (cell == nullptr) return stats::kUndefined;
   double sum = 0;
   for (const ArmModel& model : cell->models) sum += ModelAuc(task, model);
@@ -464,7 +413,7 @@ Json WarningsJson(const Sources& s) {
     warnings.push_back(Text("The run is not finished: these are the numbers so far.",
                             "実行は完了していない。現時点までの数値である。"));
   }
-  for (const Journal::Text& w : s.journal.warnings) warnings.push_back(Text(w.en, w.ja));
+  for (const RunJournal::Text& w : s.journal.warnings) warnings.push_back(Text(w.en, w.ja));
   if (s.journal.unreadable > 0) {
     warnings.push_back(
         Text(fmt::format("{} lines of the journal could not be read and were left out.",
@@ -513,7 +462,7 @@ absl::StatusOr<Sources> Load(const ReportOptions& options) {
   const std::string predictions_path = options.run_folder + "/predictions.csv";
   absl::StatusOr<std::string> predictions_text = ReadFile(predictions_path);
   if (predictions_text.ok()) {
-    absl::StatusOr<Predictions> predictions = ParsePredictions(*predictions_text);
+    absl::StatusOr<RunPredictions> predictions = ParsePredictions(*predictions_text);
     if (!predictions.ok()) return Annotate(predictions.status(), predictions_path);
     s.predictions = *std::move(predictions);
   } else if (predictions_text.status().code() != absl::StatusCode::kNotFound) {
@@ -534,20 +483,15 @@ absl::StatusOr<Sources> Load(const ReportOptions& options) {
   return s;
 }
 
-// Bytes that are no UTF-8 (file names may hold any) become U+FFFD.
-std::string Dump(const Json& json, int indent) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
-
 }  // namespace
 
 absl::StatusOr<Json> BuildReport(const ReportOptions& options) {
   MANAKO_ASSIGN_OR_RETURN(const Sources s, Load(options));
-  const Journal::Start start = s.journal.start.value_or(Journal::Start());
+  const RunJournal::Start start = s.journal.start.value_or(RunJournal::Start());
   Json arms = Json::array();
   for (const ArmData& arm : s.arms) arms.push_back(ArmJson(s, arm, options));
   Json warnings = WarningsJson(s);
-  const Journal::Data data = s.journal.data.value_or(Journal::Data());
+  const RunJournal::Data data = s.journal.data.value_or(RunJournal::Data());
   return Json{{"format", 1},
               {"manako_version", start.version},
               {"title", data.name.empty() ? LastPart(data.source) : data.name},

@@ -1,6 +1,7 @@
 #include "server/enrolment.h"
 
 #include <filesystem>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
@@ -115,14 +116,24 @@ absl::StatusOr<Enrolment::Enrolled> Enrolment::Renew(const std::string& site, co
   return Enrolled{site, federation_, certificate.pem, authority_.certificate.pem};
 }
 
+namespace {
+
+// What is in the file, if it serves.
+std::optional<Certificate> Serving(const std::string& path, const PublicKey& key, int64_t now_ms) {
+  const auto pem = ReadFile(path, 1 << 20);
+  if (!pem.ok()) return std::nullopt;
+  auto certificate = ParseCertificate(*pem);
+  if (!certificate.ok() || NeedsRenewal(*certificate, Time(now_ms)) || certificate->spki_sha256 != key.SpkiSha256()) return std::nullopt;
+  return *std::move(certificate);
+}
+
+}  // namespace
+
+bool Enrolment::CertificateIsDue(int64_t now_ms) const { return !Serving(folder_ + "/server.pem", server_key_.public_key(), now_ms); }
+
 absl::StatusOr<Certificate> Enrolment::ServerCertificate(int64_t now_ms) {
   const std::string path = folder_ + "/server.pem";
-  if (const auto pem = ReadFile(path, 1 << 20); pem.ok()) {
-    auto certificate = ParseCertificate(*pem);
-    if (certificate.ok() && !NeedsRenewal(*certificate, Time(now_ms)) && certificate->spki_sha256 == server_key_.public_key().SpkiSha256()) {
-      return certificate;
-    }
-  }
+  if (auto certificate = Serving(path, server_key_.public_key(), now_ms)) return *std::move(certificate);
   MANAKO_ASSIGN_OR_RETURN(Certificate fresh, MakeServerCertificate(authority_, server_key_.public_key(), hosts_, Time(now_ms)));
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(path, fresh.pem));
   return fresh;

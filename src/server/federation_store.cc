@@ -197,14 +197,20 @@ absl::Status FederationStore::Seen(const std::string& site, int64_t now_ms, cons
                         version, address, status);
 }
 
-absl::Status FederationStore::Revoke(const std::string& site, const std::string& why, int64_t now_ms) {
+absl::Status FederationStore::Revoke(const std::string& site, const std::string& why, int64_t now_ms) { return Part(site, "revoked", why, now_ms); }
+
+absl::Status FederationStore::Leave(const std::string& site, const std::string& why, int64_t now_ms) { return Part(site, "left", why, now_ms); }
+
+absl::Status FederationStore::Part(const std::string& site, const char* state, const std::string& why, int64_t now_ms) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
-  MANAKO_RETURN_IF_ERROR(database_->Run("UPDATE sites SET state = 'revoked' WHERE name = ?1 AND state <> 'revoked'", site));
-  if (database_->changes() != 1) return NotFound("{} is no site of this federation, or is revoked already: `manako server sites` lists them", site);
+  MANAKO_RETURN_IF_ERROR(database_->Run("UPDATE sites SET state = ?2 WHERE name = ?1 AND state NOT IN ('revoked', 'left')", site, state));
+  if (database_->changes() != 1) {
+    return NotFound("{} is no site of this federation, is revoked already, or has left: `manako server sites` lists them", site);
+  }
   MANAKO_RETURN_IF_ERROR(database_->Run("DELETE FROM invitations WHERE site = ?1 AND used_ms IS NULL", site));
-  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, '', ?2, 'site_revoked', ?3)",
-                                        now_ms, site, json{{"why", why}}.dump()));
+  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, '', ?2, ?4, ?3)",
+                                        now_ms, site, json{{"why", why}}.dump(), std::string(state) == "left" ? "site_left_federation" : "site_revoked"));
   return transaction.Commit();
 }
 

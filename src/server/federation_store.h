@@ -25,7 +25,7 @@ namespace manako {
 
 struct SiteRecord {
   std::string name;
-  std::string state;          // invited, enrolled, revoked
+  std::string state;          // invited, enrolled, revoked, left
   std::string certificate_serial;  // of the newest; older ones of the same site are valid until they expire
   std::string spki_sha256;
   std::string public_key;     // PEM: checks the site's ledger
@@ -33,6 +33,8 @@ struct SiteRecord {
   int64_t enrolled_ms = 0, seen_ms = 0;
   std::string version, address;
   std::string status;         // the last SiteStatus, JSON
+
+  bool gone() const { return state == "revoked" || state == "left"; }
 };
 
 // What a person wants of a run, and what it is.
@@ -89,6 +91,8 @@ class FederationStore {
                     const std::string& status);
   // At once and for good; the same name may be invited anew. NotFound.
   absl::Status Revoke(const std::string& site, const std::string& why, int64_t now_ms);
+  // The same by the site's own word.
+  absl::Status Leave(const std::string& site, const std::string& why, int64_t now_ms);
 
   absl::Status AddRun(const RunRecord& run);
   absl::StatusOr<std::vector<RunRecord>> Runs();
@@ -153,6 +157,7 @@ class FederationStore {
   absl::Status Backup(const std::string& to) const { return database_->Backup(to); }
 
  private:
+  absl::Status Part(const std::string& site, const char* state, const std::string& why, int64_t now_ms);
   explicit FederationStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}
   std::mutex mutex_;
   std::unique_ptr<Database> database_;

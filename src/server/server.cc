@@ -118,8 +118,8 @@ void Server::SyncLocked() {
   for (const SiteRecord& site : *sites) {
     if (site.state == "enrolled") enrolled.push_back(site.name);
     std::string& before = site_states_[site.name];
-    if (site.state == "revoked" && before != "revoked") {
-      for (auto& [id, run] : runs_) note(run->SiteGone(site.name, "revoked", now));
+    if (site.gone() && before != site.state) {
+      for (auto& [id, run] : runs_) note(run->SiteGone(site.name, site.state, now));
     }
     before = site.state;
   }
@@ -154,7 +154,7 @@ void Server::SyncLocked() {
       for (const std::string& problem : run->problems()) deps_.log(fmt::format("run {}: {}", record.id, problem));
       order_.push_back(record.id);
       for (const SiteRecord& site : *sites) {
-        if (site.state == "revoked") note(run->SiteGone(site.name, "revoked", now));
+        if (site.gone()) note(run->SiteGone(site.name, site.state, now));
       }
     }
     if (run->record().wanted != record.wanted || (record.wanted == "running" && run->record().state == "created") ||

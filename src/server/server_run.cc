@@ -325,6 +325,8 @@ absl::Status ServerRun::Take(const std::string& site, const Evaluation& evaluati
     const size_t classes = config_.run.classes.size();
     const bool counts = result->images >= 0 && result->images < int64_t{1} << 40 && result->bins >= 0 && result->bins <= 10000 &&
                         result->histogram.size() == static_cast<size_t>(result->bins) * (result->bins > 0 ? classes : 0) &&
+                        std::all_of(result->histogram.begin(), result->histogram.end(),
+                                    [](int64_t count) { return count >= 0 && count < int64_t{1} << 40; }) &&
                         result->probabilities.size() == result->labels.size() * classes;
     if (!counts) return InvalidArgument("{} reports a test of round {} that does not fit together", site, evaluation.round);
     for (const int label : result->labels) {
@@ -673,7 +675,24 @@ void ServerRun::RemoveOldFiles() {
   }
 }
 
-// The best round is chosen by the sites' validation images, as the study chooses it: the highest AUC, then the lowest loss.
+// By the sites' validation images, as the study chooses it. A round whose model is gone was passed over before.
+RoundChoice ServerRun::ChooseRound(bool has_validation) {
+  std::vector<int64_t> images;
+  for (const auto& [name, site] : sites_) {
+    if (!has_validation || site.state == "refused") continue;
+    const auto& counts = site.counts.validation;
+    if (images.size() < counts.size()) images.resize(counts.size());
+    for (size_t c = 0; c < counts.size(); ++c) images[c] += counts[c];
+  }
+  const RoundChooser chooser(config_.training.federation.select, std::move(images));
+  RoundChoice choice;
+  for (const auto& [round, auc] : validation_auc_) {
+    if (round == 0) continue;
+    if (chooser.Add(choice, round, auc, validation_loss_[round]) && models_.contains(round)) record_.best_round = round;
+  }
+  return choice;
+}
+
 absl::Status ServerRun::JudgeRound(int round, bool anyhow, int64_t now_ms) {
   if (validation_auc_.contains(round)) return absl::OkStatus();
   MANAKO_ASSIGN_OR_RETURN(const auto evaluations, deps_.store->Evaluations(id(), round));
@@ -692,18 +711,11 @@ absl::Status ServerRun::JudgeRound(int round, bool anyhow, int64_t now_ms) {
                         {"validation_images", pooled.images},   {"test_auc", number(tested.auc)},
                         {"test_loss", number(tested.loss)},     {"test_images", tested.images},
                         {"method", tested.method},              {"sites", validation.size()}};
-  const bool by_validation = config_.training.federation.select == "best" && pooled.images > 0;
-  const int best = record_.best_round;
-  const bool known = best > 0 && validation_auc_.contains(best);
-  const bool better = round > 0 && models_.contains(round) &&
-                      (!known || !by_validation || !(pooled.auc <= validation_auc_[best]) ||
-                       (pooled.auc == validation_auc_[best] && pooled.loss < validation_loss_[best]));
-  if (better) record_.best_round = round;
   validation_auc_[round] = pooled.auc;
   validation_loss_[round] = pooled.loss;
+  const RoundChoice choice = ChooseRound(pooled.images > 0);
   const int patience = config_.training.federation.patience;
-  const bool stop = patience > 0 && record_.state == "training" && record_.best_round > 0 && round - record_.best_round >= patience &&
-                    !rounds_.finished() && !closing_;
+  const bool stop = patience > 0 && record_.state == "training" && choice.since_best >= patience && !rounds_.finished() && !closing_;
   if (stop) rounds_.EndRun();
   return Commit([&](FederationStore::Batch& batch) {
     batch.SetMetrics(id(), round, metrics.dump());

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "core/federated_run_config.h"
 #include "core/federation.h"
+#include "round/round_choice.h"
 #include "round/round_state.h"
 #include "round/strategy.h"
 #include "server/federation_store.h"
@@ -108,6 +109,7 @@ class ServerRun {
   // Pools what the sites found of the model behind `round`, when all ready sites have tested it (or `anyhow`), and sees whether
   // it is the best so far.
   absl::Status JudgeRound(int round, bool anyhow, int64_t now_ms);
+  RoundChoice ChooseRound(bool has_validation);
   std::vector<std::string> ReadySites() const;
   std::vector<std::pair<std::string, int>> MissingTests(const std::string& site) const;  // (trained_by, round)
   bool Tested(int round, const std::string& trained_by, const std::string& site) const;

@@ -34,13 +34,35 @@ std::vector<std::string> FactsOf(const FederatedRunConfig& config, const SiteCou
                                 config.run.classes[c], at(counts.train), at(counts.validation),
                                 at(counts.test)));
   }
-  facts.push_back("network: " + training.model.architecture);
+  facts.push_back(training.data.image_size > 0
+                      ? fmt::format("network: {}, on images of {} x {} pixels",
+                                    training.model.architecture, training.data.image_size,
+                                    training.data.image_size)
+                      : "network: " + training.model.architecture);
   facts.push_back(training.federation.rounds > 0
                       ? "rounds: " + std::to_string(training.federation.rounds)
                       : fmt::format("rounds: as many as make {} passes over all images",
                                     training.train.epochs));
-  facts.push_back("of each test leaves at most: " + config.run.report);
-  if (config.run.cross_site) facts.push_back("this site's own model is tested at the other sites");
+  const TrainConfig& train = training.train;
+  if (train.local_steps > 0) {
+    facts.push_back("each round: " + Plural(train.local_steps, "step"));
+  } else if (train.local_epochs > 0) {
+    facts.push_back(fmt::format(
+        "each round: {} over this site's images",
+        train.local_epochs == 1 ? "1 pass" : fmt::format("{} passes", train.local_epochs)));
+  } else {
+    facts.push_back("each round: 8 steps");
+  }
+  facts.push_back(fmt::format(
+      "batch: {} images, {}", train.batch,
+      training.federation.site_batch == "share" ? "divided among the sites" : "at each site"));
+  facts.push_back(
+      train.learning_rate > 0
+          ? fmt::format("learning rate: {}, schedule {}", train.learning_rate, train.schedule)
+          : fmt::format("learning rate: the usual one, schedule {}", train.schedule));
+  facts.push_back(
+      fmt::format("optimiser: {}, weight decay {}", train.optimiser, train.weight_decay));
+  facts.push_back(fmt::format("augmentation: {}", train.augment ? "yes" : "no"));
   return facts;
 }
 
@@ -385,6 +407,8 @@ absl::Status SiteAgent::Impl::Call(bool task_bound, std::string_view doing,
       return status;
     }
     if (!Passes(status)) return Annotate(status, doing);
+    // A call that was broken off because the site is to end is no fault of the connection.
+    if (Stopped()) return absl::CancelledError("stopped");
     const double seconds = backoff.NextSeconds();
     const std::string problem = fmt::format("{}: {}", doing, MessageOf(status));
     status_->Connection(false, problem);

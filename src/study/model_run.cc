@@ -134,7 +134,7 @@ absl::Status ModelRun::RestoreState(const Checkpoint& checkpoint) {
   };
   GlobalState global;
   MANAKO_RETURN_IF_ERROR(take("model", &global.model));
-  MANAKO_RETURN_IF_ERROR(take("best", &best_));
+  MANAKO_RETURN_IF_ERROR(take("chosen", &chosen_));
   const auto named = [&](const std::string& prefix) {
     std::vector<NamedArray> arrays;
     for (const NamedArray& array : checkpoint.arrays) {
@@ -153,10 +153,8 @@ absl::Status ModelRun::RestoreState(const Checkpoint& checkpoint) {
     state.arrays = named(fmt::format("site{}/", i));
     MANAKO_RETURN_IF_ERROR(learners_[i]->RestoreState(std::move(state)));
   }
-  best_auc_ = NumberOrNan(values.at("best_auc"));
-  best_loss_ = NumberOrNan(values.at("best_loss"));
-  best_round_ = values.at("best_round").get<int>();
-  since_best_ = values.at("since_best").get<int>();
+  choice_ = {values.at("chosen_round").get<int>(), NumberOrNan(values.at("best_auc")),
+             NumberOrNan(values.at("best_loss")), values.at("since_best").get<int>()};
   seconds_ = values.at("seconds").get<double>();
   return coordinator_->Restore(values.at("completed").get<int>(), std::move(global));
 }
@@ -164,15 +162,15 @@ absl::Status ModelRun::RestoreState(const Checkpoint& checkpoint) {
 absl::Status ModelRun::SaveState() {
   Checkpoint checkpoint;
   checkpoint.values = {{"completed", coordinator_->completed()},
-                       {"best_auc", NumberOrNull(best_auc_)},
-                       {"best_loss", NumberOrNull(best_loss_)},
-                       {"best_round", best_round_},
-                       {"since_best", since_best_},
+                       {"chosen_round", choice_.round},
+                       {"best_auc", NumberOrNull(choice_.best_auc)},
+                       {"best_loss", NumberOrNull(choice_.best_loss)},
+                       {"since_best", choice_.since_best},
                        {"seconds", seconds_},
                        {"steps", json::array()}};
   const GlobalState& global = coordinator_->global();
   checkpoint.arrays.push_back({"model", global.model->values.Clone()});
-  checkpoint.arrays.push_back({"best", best_->values.Clone()});
+  checkpoint.arrays.push_back({"chosen", chosen_->values.Clone()});
   for (const NamedArray& array : global.kept)
     checkpoint.arrays.push_back({"kept/" + array.name, array.values.Clone()});
   if (global.sent != nullptr) {
@@ -249,7 +247,7 @@ void ModelRun::CloseRound() {
     return Fail(status);
   }
   seconds_ += SecondsSince(round_began_);
-  if (options_.config.federation.patience > 0 && since_best_ >= options_.config.federation.patience)
+  if (options_.config.federation.patience > 0 && choice_.since_best >= options_.config.federation.patience)
     coordinator_->Stop();
   if (!coordinator_->finished() && SecondsSince(last_save_) >= options_.checkpoint_seconds) {
     if (absl::Status status = SaveState(); !status.ok()) return Fail(status);
@@ -292,21 +290,15 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
   deps_.journal->WriteRound(record);
   MANAKO_RETURN_IF_ERROR(deps_.journal->status());
 
-  // The best round is chosen by validation AUC, then by validation loss; the test set has no say.
-  // Round 0 stands only until the first trained model.
-  const bool by_validation =
-      options_.config.federation.select == "best" && !validation.images.empty();
-  const bool better =
-      best_round_ <= 0 || !by_validation || IsBetter(auc, validation.loss, best_auc_, best_loss_);
-  since_best_ = better ? 0 : since_best_ + 1;
-  if (better) {
-    best_auc_ = auc;
-    best_loss_ = validation.loss;
-    best_round_ = record.round;
-    best_ = coordinator_->model();
-    best_predictions_.clear();
-    best_predictions_.push_back(std::move(validation));
-    best_predictions_.push_back(std::move(test));
+  // The test set has no say in this.
+  std::vector<int64_t> images(static_cast<size_t>(validation.images.empty() ? 0 : validation.classes));
+  for (const int label : validation.labels) ++images[static_cast<size_t>(label)];
+  const RoundChooser chooser(options_.config.federation.select, std::move(images));
+  if (chooser.Add(choice_, record.round, auc, validation.loss)) {
+    chosen_ = coordinator_->model();
+    chosen_predictions_.clear();
+    chosen_predictions_.push_back(std::move(validation));
+    chosen_predictions_.push_back(std::move(test));
   }
   return absl::OkStatus();
 }
@@ -325,26 +317,26 @@ void ModelRun::StopTraining(int round, const StopReason& why) {
 
 void ModelRun::Finish(const std::string& stopped) {
   ModelResult result;
-  result.best_round = best_round_;
+  result.best_round = choice_.round;
   result.stopped = stopped;
-  // Where the best round was before an interruption, its predictions are made again, to the same
+  // Where the chosen round was before an interruption, its predictions are made again, to the same
   // bits.
-  if (best_predictions_.empty()) {
+  if (chosen_predictions_.empty()) {
     for (const ExampleSet set : {ExampleSet::kValidation, ExampleSet::kTest}) {
-      auto predictions = learners_[0]->Evaluate(*best_, set);
+      auto predictions = learners_[0]->Evaluate(*chosen_, set);
       if (!predictions.ok()) return Fail(predictions.status());
-      best_predictions_.push_back(*std::move(predictions));
+      chosen_predictions_.push_back(*std::move(predictions));
     }
   }
-  result.validation = std::move(best_predictions_[0]);
-  result.test = std::move(best_predictions_[1]);
-  result.model = std::move(best_);
+  result.validation = std::move(chosen_predictions_[0]);
+  result.test = std::move(chosen_predictions_[1]);
+  result.model = std::move(chosen_);
   deps_.journal->Write({{"event", "model_finished"},
                         {"repeat", options_.key.repeat},
                         {"fold", options_.key.fold},
                         {"arm", options_.key.arm},
                         {"site", options_.key.site},
-                        {"best_round", best_round_},
+                        {"best_round", choice_.round},
                         {"seconds", seconds_}});
   if (absl::Status status = SaveCheckpoint(ResultCheckpoint(result), options_.state_path + ".done");
       !status.ok()) {

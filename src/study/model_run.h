@@ -16,6 +16,7 @@
 #include "core/run_config.h"
 #include "learn/torch_learner.h"
 #include "round/coordinator.h"
+#include "round/round_choice.h"
 #include "study/journal.h"
 #include "study/model_key.h"
 #include "study/scheduler.h"
@@ -38,7 +39,7 @@ struct ModelResult {
   int best_round = 0;
   std::string stopped;  // why training ended early; empty when it did not
   Predictions validation, test;
-  std::shared_ptr<const ParameterSet> model;  // of the best round
+  std::shared_ptr<const ParameterSet> model;  // of the chosen round
 };
 
 // The same coordinator and the same learners as in a federation over a network; the sites take
@@ -90,10 +91,10 @@ class ModelRun {
   // Whether the model of this round is tested: all are, but for rounds of few steps, where it is
   // those that end an epoch.
   bool Judged(int round) const;
-  // Tests the global model, writes the round's line, and remembers it if it is the best so far.
+  // Tests the global model, writes the round's line, and keeps it if it is the one to end with so far.
   absl::Status JudgeRound(RoundRecord record);
   absl::Status SaveState();
-  // Ends a training that fell apart in `round`; what is kept is the best round before.
+  // Ends a training that fell apart in `round`; what is kept is the round chosen before.
   void StopTraining(int round, const StopReason& why);
   void Finish(const std::string& stopped);
   void Fail(const absl::Status& status);
@@ -112,11 +113,10 @@ class ModelRun {
   double loss_sum_ = 0;  // since the last tested round, like visits_ and round_began_
   int64_t visits_ = 0;
   std::chrono::steady_clock::time_point round_began_, last_save_;
-  double best_auc_ = 0, best_loss_ = 0;
-  int best_round_ = -1, since_best_ = 0;
-  std::shared_ptr<const ParameterSet> best_;
+  RoundChoice choice_;
+  std::shared_ptr<const ParameterSet> chosen_;
   std::vector<Predictions>
-      best_predictions_;  // on validation and test; empty after a checkpoint was read
+      chosen_predictions_;  // on validation and test; empty after a checkpoint was read
   double seconds_ = 0;
   absl::Status status_;
 };

@@ -38,11 +38,6 @@ double RoundAuc(const Predictions& predictions, int positive) {
   return sum / predictions.classes;
 }
 
-bool IsBetter(double auc, double loss, double best_auc, double best_loss) {
-  if (std::isnan(auc) || std::isnan(best_auc) || auc == best_auc) return loss < best_loss;
-  return auc > best_auc;
-}
-
 Checkpoint ResultCheckpoint(const ModelResult& result) {
   Checkpoint checkpoint;
   checkpoint.values = {{"best_round", result.best_round}, {"stopped", result.stopped}};

@@ -14,10 +14,6 @@ namespace manako {
 // classes. NaN where it is undefined (no images of a class).
 double RoundAuc(const Predictions& predictions, int positive);
 
-// Whether a round is better than the best one before: by AUC, of equals by loss; by loss alone
-// where the AUC is undefined (validation images of one class).
-bool IsBetter(double auc, double loss, double best_auc, double best_loss);
-
 // A finished model as a checkpoint and back. The images and labels of the predictions come from the
 // options' examples; DataLoss when the sizes do not fit them.
 Checkpoint ResultCheckpoint(const ModelResult& result);

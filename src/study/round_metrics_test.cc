@@ -7,20 +7,6 @@
 namespace manako {
 namespace {
 
-TEST(RoundMetricsTest, TheBetterRoundHasTheLargerAucThenTheSmallerLoss) {
-  EXPECT_TRUE(IsBetter(0.9, 0.7, 0.8, 0.1));
-  EXPECT_FALSE(IsBetter(0.8, 0.1, 0.9, 0.7));
-  EXPECT_TRUE(IsBetter(0.9, 0.1, 0.9, 0.7));
-  EXPECT_FALSE(IsBetter(0.9, 0.7, 0.9, 0.7));
-}
-
-// A small site's validation images may be of one class: the last round is not the best one for
-// that.
-TEST(RoundMetricsTest, WithoutAnAucTheLossDecides) {
-  EXPECT_FALSE(IsBetter(NAN, 0.7, NAN, 0.1));
-  EXPECT_TRUE(IsBetter(NAN, 0.1, NAN, 0.7));
-}
-
 Predictions TwoImages(int first, int second) {
   Predictions predictions;
   predictions.classes = 2;

@@ -136,13 +136,27 @@ absl::StatusOr<Joined> JoinFederation(const Invitation& invitation, const Privat
 }
 
 struct GrpcChannel::Impl {
+  Impl(Options the_options, PrivateKey the_key) : options(std::move(the_options)), key(std::move(the_key)) { Dial(); }
+
   Options options;
-  std::shared_ptr<grpc::Channel> channel;
-  std::unique_ptr<v1::Federation::Stub> stub;
+  PrivateKey key;
   std::atomic<bool> greeted = false;
   std::mutex mutex;
+  std::shared_ptr<v1::Federation::Stub> current;  // holds its connection; another one once the certificate is renewed
   std::set<grpc::ClientContext*> open;
   bool cancelled = false;
+
+  void Dial() {
+    grpc::SslCredentialsOptions tls;
+    tls.pem_root_certs = options.authority;
+    tls.pem_cert_chain = options.certificate;
+    tls.pem_private_key = key.ToPem().text();
+    current = v1::Federation::NewStub(grpc::CreateCustomChannel(ToText(options.server), grpc::SslCredentials(tls), Arguments()));
+  }
+  std::shared_ptr<v1::Federation::Stub> stub() {
+    const std::lock_guard lock(mutex);
+    return current;
+  }
 
   // A call's context, known to Cancel() while the call lasts.
   class Call {
@@ -174,14 +188,7 @@ GrpcChannel::~GrpcChannel() = default;
 
 absl::StatusOr<std::unique_ptr<GrpcChannel>> GrpcChannel::Connect(Options options, const PrivateKey& key) {
   RequireTls13();
-  auto impl = std::make_unique<Impl>();
-  impl->options = std::move(options);
-  grpc::SslCredentialsOptions tls;
-  tls.pem_root_certs = impl->options.authority;
-  tls.pem_cert_chain = impl->options.certificate;
-  tls.pem_private_key = key.ToPem().text();
-  impl->channel = grpc::CreateCustomChannel(ToText(impl->options.server), grpc::SslCredentials(tls), Arguments());
-  impl->stub = v1::Federation::NewStub(impl->channel);
+  auto impl = std::make_unique<Impl>(std::move(options), key);
   return std::unique_ptr<GrpcChannel>(new GrpcChannel(std::move(impl)));
 }
 
@@ -197,7 +204,7 @@ absl::StatusOr<GrpcChannel::Greeting> GrpcChannel::Hello(int64_t now_ms) {
   request.set_protocol(kProtocol);
   request.set_software(impl_->options.software);
   v1::HelloReply reply;
-  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub->Hello(call.context(), request, &reply)));
+  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub()->Hello(call.context(), request, &reply)));
   impl_->greeted = true;
   return Greeting{reply.software(), reply.federation(), reply.site(), now_ms - reply.time_ms()};
 }
@@ -207,8 +214,22 @@ absl::StatusOr<Joined> GrpcChannel::Renew(const PrivateKey& key, int64_t now_ms)
   v1::RenewRequest request;
   MANAKO_ASSIGN_OR_RETURN(*request.mutable_request(), MakeSiteRequest(key, "renewal"));
   v1::EnrolReply reply;
-  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub->Renew(call.context(), request, &reply)));
+  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub()->Renew(call.context(), request, &reply)));
   return FromReply(reply, now_ms);
+}
+
+absl::Status GrpcChannel::Leave(const std::string& why) {
+  Impl::Call call(impl_.get(), kShortCall);
+  v1::LeaveRequest request;
+  request.set_why(why);
+  v1::LeaveReply reply;
+  return FromGrpc(impl_->stub()->Leave(call.context(), request, &reply));
+}
+
+void GrpcChannel::Use(const std::string& certificate) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->options.certificate = certificate;
+  impl_->Dial();
 }
 
 absl::StatusOr<SiteTask> GrpcChannel::NextTask() {
@@ -218,7 +239,7 @@ absl::StatusOr<SiteTask> GrpcChannel::NextTask() {
   v1::NextTaskRequest request;
   request.set_wait_ms(impl_->options.wait_ms);
   v1::Task reply;
-  if (const absl::Status status = FromGrpc(impl_->stub->NextTask(call.context(), request, &reply)); !status.ok()) {
+  if (const absl::Status status = FromGrpc(impl_->stub()->NextTask(call.context(), request, &reply)); !status.ok()) {
     impl_->greeted = false;
     return status;
   }
@@ -228,13 +249,13 @@ absl::StatusOr<SiteTask> GrpcChannel::NextTask() {
 absl::Status GrpcChannel::Answer(const SiteAnswer& answer) {
   Impl::Call call(impl_.get(), kShortCall);
   v1::AnswerReply reply;
-  return FromGrpc(impl_->stub->Answer(call.context(), ToProto(answer), &reply));
+  return FromGrpc(impl_->stub()->Answer(call.context(), ToProto(answer), &reply));
 }
 
 absl::StatusOr<StatusReply> GrpcChannel::ReportStatus(const SiteStatus& status) {
   Impl::Call call(impl_.get(), kShortCall);
   v1::StatusReply reply;
-  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub->ReportStatus(call.context(), ToProto(status), &reply)));
+  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub()->ReportStatus(call.context(), ToProto(status), &reply)));
   return FromProto(reply);
 }
 
@@ -257,7 +278,8 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
     request.set_run(run);
     *request.mutable_artifact() = ToProto(artifact);
     request.set_offset(offset);
-    const auto reader = impl_->stub->Download(call.context(), request);
+    const auto stub = impl_->stub();
+    const auto reader = stub->Download(call.context(), request);
     v1::Chunk chunk;
     absl::Status wrong;
     while (wrong.ok() && reader->Read(&chunk)) {
@@ -306,7 +328,7 @@ absl::StatusOr<Receipt> GrpcChannel::Submit(const Submission& submission, const 
   v1::UploadState state;
   {
     Impl::Call call(impl_.get(), kShortCall);
-    MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub->BeginUpload(call.context(), message, &state)));
+    MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub()->BeginUpload(call.context(), message, &state)));
   }
   if (state.has_receipt()) return FromProto(state.receipt());
   const int64_t bytes = submission.artifact.bytes;
@@ -317,7 +339,8 @@ absl::StatusOr<Receipt> GrpcChannel::Submit(const Submission& submission, const 
     int64_t offset = state.offset();
     Impl::Call call(impl_.get(), Impl::TransferDeadline(bytes - offset));
     v1::UploadState reply;
-    const auto writer = impl_->stub->Upload(call.context(), &reply);
+    const auto stub = impl_->stub();
+    const auto writer = stub->Upload(call.context(), &reply);
     v1::UploadPart part;
     *part.mutable_submission() = message;
     bool open = writer->Write(part);
@@ -347,7 +370,7 @@ absl::StatusOr<Receipt> GrpcChannel::Submit(const Submission& submission, const 
   v1::Receipt receipt;
   // The server reads the update whole before it answers.
   Impl::Call call(impl_.get(), Impl::TransferDeadline(bytes / 64));
-  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub->Submit(call.context(), message, &receipt)));
+  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub()->Submit(call.context(), message, &receipt)));
   return FromProto(receipt);
 }
 

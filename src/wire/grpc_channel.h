@@ -46,6 +46,11 @@ class GrpcChannel : public ServerChannel {
   // A new certificate for this key.
   absl::StatusOr<Joined> Renew(const PrivateKey& key, int64_t now_ms);
 
+  // The site's last word. PermissionDenied: it is none of this federation already.
+  absl::Status Leave(const std::string& why);
+  // Calls from now on are made with this certificate (of the same key).
+  void Use(const std::string& certificate);
+
   absl::StatusOr<SiteTask> NextTask() override;
   absl::Status Answer(const SiteAnswer& answer) override;
   absl::StatusOr<StatusReply> ReportStatus(const SiteStatus& status) override;

@@ -32,6 +32,11 @@ constexpr int kLargestMessage = 32 << 20;
 using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 
+absl::Status NoLongerASite(const SiteRecord& site) {
+  return absl::PermissionDeniedError(fmt::format("{} is no longer a site of this federation ({}): ask the central hospital for a new invitation", site.name,
+                                                 site.state.empty() ? "unknown" : site.state));
+}
+
 }  // namespace
 
 void RequireTls13() { ::setenv("GRPC_SSL_CIPHER_SUITES", "PSK-AES128-GCM-SHA256", /*overwrite=*/1); }
@@ -82,9 +87,7 @@ struct GrpcServer::Impl {
       MANAKO_ASSIGN_OR_RETURN(const auto record, deps.store->Site(site));
       found = states.emplace(site, record ? *record : SiteRecord{}).first;
     }
-    if (found->second.state != "enrolled") {
-      return absl::PermissionDeniedError(fmt::format("{} is no longer a site of this federation (revoked): ask the central hospital", site));
-    }
+    if (found->second.state != "enrolled") return NoLongerASite(found->second);
     if (found->second.spki_sha256 != spki) {
       return absl::PermissionDeniedError(fmt::format("{} has joined again from another machine: this one's certificate no longer counts", site));
     }
@@ -95,7 +98,7 @@ struct GrpcServer::Impl {
     const auto found = states.find(site);
     if (found != states.end() && found->second.state == "enrolled") return absl::OkStatus();
     if (found == states.end()) return absl::OkStatus();  // looked up at the next call
-    return absl::PermissionDeniedError(fmt::format("{} is no longer a site of this federation (revoked)", site));
+    return NoLongerASite(found->second);
   }
   void ForgetStates() {
     auto sites = deps.store->Sites();
@@ -416,6 +419,16 @@ struct GrpcServer::Impl {
       return impl_->DoFor(context, [this, request, reply](const std::string& site) -> absl::Status {
         MANAKO_ASSIGN_OR_RETURN(const Receipt receipt, impl_->deps.server->Submit(site, FromProto(*request)));
         *reply = ToProto(receipt);
+        return absl::OkStatus();
+      });
+    }
+    ServerUnaryReactor* Leave(CallbackServerContext* context, const v1::LeaveRequest* request, v1::LeaveReply*) override {
+      return impl_->DoFor(context, [this, request](const std::string& site) -> absl::Status {
+        const std::string why = Printable(request->why().substr(0, 200));
+        MANAKO_RETURN_IF_ERROR(impl_->deps.store->Leave(site, why, impl_->deps.now_ms()));
+        impl_->deps.log(fmt::format("{} has left the federation{}{}", site, why.empty() ? "" : ": ", why));
+        impl_->ForgetStates();
+        impl_->deps.server->Sync();  // rings, so that what the site waits for ends too
         return absl::OkStatus();
       });
     }

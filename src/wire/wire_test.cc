@@ -207,6 +207,34 @@ TEST_F(WireTest, RevocationCountsAtOnceOnOpenConnections) {
   EXPECT_EQ(Connect(*east.key, east.joined)->NextTask().status().code(), absl::StatusCode::kPermissionDenied);
 }
 
+TEST_F(WireTest, ASiteLeavesByItsOwnWord) {
+  Site east = Join("east");
+  absl::Status ended;
+  std::thread waiting([&] { ended = Connect(*east.key, east.joined, 40'000)->NextTask().status(); });
+  for (int i = 0; i < 5000 && grpc_->waiting() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ASSERT_TRUE(east.channel->Leave("we\nclose").ok());
+  waiting.join();
+  EXPECT_EQ(ended.code(), absl::StatusCode::kPermissionDenied) << ended;
+  EXPECT_EQ((*store_->Site("east"))->state, "left");
+  EXPECT_EQ(east.channel->Leave("").code(), absl::StatusCode::kPermissionDenied);
+  const auto events = *store_->Events(0, 100);
+  EXPECT_EQ(events.back().kind, "site_left_federation");
+  EXPECT_EQ(events.back().fields["why"].get<std::string>().find('\n'), std::string::npos);
+  // It may come back, as a new site of the same name.
+  EXPECT_TRUE(Join("east").channel->Hello(Now()).ok());
+}
+
+TEST_F(WireTest, ARenewedCertificateIsUsedByCallsFromThenOn) {
+  Site east = Join("east");
+  const auto renewed = east.channel->Renew(*east.key, Now());
+  ASSERT_TRUE(renewed.ok()) << renewed.status();
+  EXPECT_NE(renewed->certificate, east.joined.certificate);
+  east.channel->Use(renewed->certificate);
+  EXPECT_TRUE(east.channel->Hello(Now()).ok());
+  east.channel->Use(east.joined.authority);  // no site's certificate: so the new one is what counts
+  EXPECT_FALSE(east.channel->Hello(Now()).ok());
+}
+
 TEST_F(WireTest, AnInvitationIsForItsServerAndOnce) {
   const Invitation invitation = Invite("east");
   const PrivateKey key = *PrivateKey::Generate();

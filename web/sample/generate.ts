@@ -476,7 +476,7 @@ export function hostileReport(): ReportData {
 }
 
 // The page as the program writes it: the data in the place of "null". "<" is escaped, so that no string ends the element.
-export function fillPage(page: string, data: ReportData): string {
+export function fillPage(page: string, data: unknown): string {
   const place = '<script type="application/json" id="manako-report">null</script>';
   if (page.split(place).length !== 2) throw new Error("the page needs its place for the data exactly once");
   const json = JSON.stringify(data).replace(/</g, "\\u003c");

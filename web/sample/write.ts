@@ -1,5 +1,6 @@
 // Writes dist/sample-*.html from dist/report.html (build it first), to look at.
 import { readFileSync, writeFileSync } from "node:fs";
+import { federatedReport, startedFederatedReport } from "./federated";
 import { binaryReport, fillPage, hostileReport, singleReport, threeClassReport, unfinishedReport } from "./generate";
 
 const dist = new URL("../dist/", import.meta.url);
@@ -10,6 +11,9 @@ const samples = {
   three: threeClassReport(),
   unfinished: unfinishedReport(),
   hostile: hostileReport(),
+  federated: federatedReport(),
+  "federated-metrics": federatedReport("metrics"),
+  "federated-started": startedFederatedReport(),
 };
 for (const [name, data] of Object.entries(samples)) {
   writeFileSync(new URL(`sample-${name}.html`, dist), fillPage(page, data));

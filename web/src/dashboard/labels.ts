@@ -21,6 +21,7 @@ export const kSiteStates = new Map<string, Named>([
   ["offline", { en: "offline", ja: "未接続", tone: "bad" }],
   ["invited", { en: "invited", ja: "招待済み", tone: "wait" }],
   ["revoked", { en: "revoked", ja: "失効", tone: "off" }],
+  ["left", { en: "has left", ja: "脱退", tone: "off" }],
 ]);
 
 export const kRunSiteStates = new Map<string, Named>([
@@ -63,6 +64,7 @@ export const kEvents = new Map<string, Text>([
   ["site_enrolled", { en: "Site enrolled", ja: "施設が登録完了" }],
   ["site_renewed", { en: "Certificate renewed", ja: "証明書を更新" }],
   ["site_revoked", { en: "Site revoked", ja: "施設を失効" }],
+  ["site_left_federation", { en: "Site left the federation", ja: "施設が連合から脱退" }],
   ["site_asked", { en: "Site asked whether it takes part", ja: "参加の可否を問い合わせ" }],
   ["site_waiting", { en: "Site waits for a person there", ja: "施設で承認待ち" }],
   ["site_ready", { en: "Site takes part", ja: "施設が参加" }],

@@ -64,7 +64,7 @@ export function SitesView({ overview }: { overview: Overview }) {
               cells: [
                 <>
                   <State tone={state.tone}>{t(state)}</State>
-                  {site.state === "invited" && (
+                  {site.state === "invited" && site.invitation_expires_ms > 0 && (
                     <div class="soft">
                       {t(fill(texts.invitation_expires, { when: until(site.invitation_expires_ms, now) }))}
                     </div>
@@ -91,7 +91,7 @@ export function SitesView({ overview }: { overview: Overview }) {
                 ) : (
                   "–"
                 ),
-                site.state !== "revoked" && (
+                site.state !== "revoked" && site.state !== "left" && (
                   <button
                     type="button"
                     class="small dangerous"

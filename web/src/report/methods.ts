@@ -28,6 +28,26 @@ export const kMethods = new Map<string, Method>([
     },
   ],
   [
+    "delong_binned",
+    {
+      what: {
+        en: "DeLong’s method on histograms of scores: images of one bin have the same rank, and two of them, one of each class, count as one half. The interval is made on the logit scale.",
+        ja: "スコアのヒストグラムに対するDeLong法。同じ区間の画像は同順位とし、異なるクラスの2画像は2分の1と数える。区間はロジット尺度で求める。",
+      },
+      reference: `${kDeLong} ${kLogit}`,
+    },
+  ],
+  [
+    "mover_sites",
+    {
+      what: {
+        en: "Interval of the mean of the sites’ AUCs, weighted by images, put together from the sites’ own intervals (Newcombe’s, from each site’s AUC and its counts of test images), which are independent.",
+        ja: "各施設のAUCの画像数による加重平均に対する信頼区間。互いに独立な各施設の信頼区間（施設のAUCとテスト画像数によるNewcombeの区間）から合成する。",
+      },
+      reference: "Zou GY, Donner A. Stat Med 2008;27:1693–1702; Newcombe RG. Stat Med 2006;25:559–573.",
+    },
+  ],
+  [
     "delong_clustered",
     {
       what: {
@@ -101,8 +121,8 @@ export const kMethods = new Map<string, Method>([
     "newcombe",
     {
       what: {
-        en: "Newcombe’s interval, where the AUC is exactly 0 or 1 or has no measurable variance.",
-        ja: "Newcombeの信頼区間。AUCが0または1の場合、あるいは分散を推定できない場合に用いる。",
+        en: "Newcombe’s interval, from the AUC and the numbers of images alone: where the AUC is exactly 0 or 1, has no measurable variance, or nothing else is known.",
+        ja: "Newcombeの信頼区間。AUCと画像数のみから求める。AUCが0または1の場合、分散を推定できない場合、または他の情報がない場合に用いる。",
       },
       reference: "Newcombe RG. Stat Med 2006;25:559–573.",
     },

@@ -8,6 +8,8 @@ import type { Text } from "../kit/language";
 import { Contents, Guard, Section } from "../kit/section";
 import type { SectionEntry } from "../kit/section";
 import type { ReportData } from "./data";
+import type { FederatedData } from "./federated/data";
+import { FederatedReport } from "./federated/page";
 import { Compared, Conclusions, MainResult, Warnings } from "./sections/answers";
 import { Confusion, Mistakes } from "./sections/mistakes";
 import { Calibration, Metrics, Roc, Rounds } from "./sections/performance";
@@ -100,7 +102,14 @@ function Report({ data }: { data: ReportData }) {
   );
 }
 
-function problemOf(embedded: Exclude<Embedded<ReportData>, { kind: "data" }>): Text {
+// What the program puts into the page: a study's report or a run's.
+export type AnyReport = ReportData | FederatedData;
+
+function isFederated(data: AnyReport): data is FederatedData {
+  return "kind" in data && data.kind === "federated_run";
+}
+
+function problemOf(embedded: Exclude<Embedded<AnyReport>, { kind: "data" }>): Text {
   switch (embedded.kind) {
     case "empty":
       return texts.empty;
@@ -111,7 +120,7 @@ function problemOf(embedded: Exclude<Embedded<ReportData>, { kind: "data" }>): T
   }
 }
 
-export function Page({ embedded }: { embedded: Embedded<ReportData> }) {
+export function Page({ embedded }: { embedded: Embedded<AnyReport> }) {
   return (
     <LanguageProvider>
       {(language, choose) => (
@@ -124,7 +133,7 @@ export function Page({ embedded }: { embedded: Embedded<ReportData> }) {
           </div>
           {embedded.kind === "data" ? (
             <Guard>
-              <Report data={embedded.data} />
+              {isFederated(embedded.data) ? <FederatedReport data={embedded.data} /> : <Report data={embedded.data} />}
             </Guard>
           ) : (
             <main class="problem">

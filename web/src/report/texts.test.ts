@@ -2,16 +2,18 @@
 import { describe, expect, it } from "vitest";
 import { kMetrics, kProtocol, metricName, protocolName } from "./labels";
 import { kMethods } from "./methods";
+import { federatedTexts } from "./federated/texts";
 import { texts } from "./texts";
 
 const all = [
   ...Object.entries(texts),
+  ...Object.entries(federatedTexts).map(([k, v]) => [`federated ${k}`, v] as const),
   ...[...kMetrics].map(([k, v]) => [`metric ${k}`, v] as const),
   ...[...kProtocol].map(([k, v]) => [`protocol ${k}`, v] as const),
   ...[...kMethods].map(([k, v]) => [`method ${k}`, v.what] as const),
 ];
 // What has no other name in Japanese.
-const kSameInBoth = new Set(["auc", "methods_arm_auc", "metric auc", "made_by", "title_with_names", "name_and_auc"]);
+const kSameInBoth = new Set(["auc", "methods_arm_auc", "metric auc", "made_by", "title_with_names", "name_and_auc", "federated verdict"]);
 const placeholders = (text: string) => (text.match(/\{\w+\}/g) ?? []).sort();
 
 describe.each(all)("%s", (name, text) => {

@@ -13,6 +13,7 @@ import { ago, bytes } from "../live/time";
 import { texts as live } from "../live/texts";
 import type { LedgerPage, LocalRun, LocalStatus, Overview, QuestionInfo } from "./data";
 import { kAnswers, kKinds, kReceipts, kStages } from "./labels";
+import { lineText } from "./lines";
 import { texts } from "./texts";
 
 const kLines = 25;
@@ -267,7 +268,7 @@ function Lines({ title, lines }: { title: Text; lines: string[] }) {
       <h4>{t(title)}</h4>
       <ul>
         {lines.map((line, i) => (
-          <li key={i}>{visible(line)}</li>
+          <li key={i}>{t(lineText(line))}</li>
         ))}
       </ul>
     </div>
@@ -295,7 +296,7 @@ function Answer({ question, granted, close }: { question: QuestionInfo; granted:
       {granted ? (
         <ul>
           {question.leaves.map((line, i) => (
-            <li key={i}>{visible(line)}</li>
+            <li key={i}>{t(lineText(line))}</li>
           ))}
         </ul>
       ) : (

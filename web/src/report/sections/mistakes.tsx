@@ -1,6 +1,7 @@
 // Confusion matrices and the most confident mistakes.
 import { count, percent, visible } from "../../kit/format";
 import { fill, T, useText } from "../../kit/language";
+import type { Text } from "../../kit/language";
 import { Table } from "../../kit/table";
 import type { Arm, Mistake, ReportData } from "../data";
 import { armName } from "../labels";
@@ -37,19 +38,20 @@ function Matrix({ arm, classes }: { arm: Arm; classes: string[] }) {
   );
 }
 
-export function Confusion({ data }: { data: ReportData }) {
+// `reading` and `none`: what to say instead in a report that is not a study's.
+export function Confusion({ data, reading, none }: { data: ReportData; reading?: Text; none?: Text }) {
   const arms = data.arms.filter((a) => sum(a.confusion.flat()) > 0);
   if (arms.length === 0) {
     return (
       <p class="note">
-        <T of={texts.none_yet} />
+        <T of={none ?? texts.none_yet} />
       </p>
     );
   }
   return (
     <>
       <p>
-        <T of={texts.confusion_reading} />
+        <T of={reading ?? texts.confusion_reading} />
       </p>
       <div class="panels">
         {arms.map((arm) => (

@@ -89,13 +89,14 @@ export function badgePlace(points: { fpr: number; tpr: number }[], index: number
   return null;
 }
 
-export function Roc({ data }: { data: ReportData }) {
+// `reading` and `none`: what to say instead in a report that is not a study's.
+export function Roc({ data, reading, none }: { data: ReportData; reading?: Text; none?: Text }) {
   const t = useText();
   const curves = data.arms.flatMap((arm) => arm.roc.map((curve, site) => ({ arm, curve, site })));
   if (curves.length === 0) {
     return (
       <p class="note">
-        <T of={isMacro(data) ? texts.roc_none_multi : texts.none_yet} />
+        <T of={isMacro(data) ? texts.roc_none_multi : (none ?? texts.none_yet)} />
       </p>
     );
   }
@@ -158,7 +159,7 @@ export function Roc({ data }: { data: ReportData }) {
   return (
     <Figure
       title={texts.roc_title}
-      reading={texts.roc_reading}
+      reading={reading ?? texts.roc_reading}
       legend={
         <Legend
           lines
@@ -175,13 +176,13 @@ export function Roc({ data }: { data: ReportData }) {
   );
 }
 
-export function Calibration({ data }: { data: ReportData }) {
+export function Calibration({ data, none }: { data: ReportData; none?: Text }) {
   const t = useText();
   const arms = data.arms.filter((a) => a.calibration.length > 0);
   if (arms.length === 0) {
     return (
       <p class="note">
-        <T of={texts.none_yet} />
+        <T of={none ?? texts.none_yet} />
       </p>
     );
   }
@@ -224,7 +225,7 @@ export function Calibration({ data }: { data: ReportData }) {
   );
 }
 
-type Series = "validation_auc" | "test_auc" | "train_loss";
+export type Series = "validation_auc" | "test_auc" | "train_loss";
 
 interface RoundPoint {
   round: number;
@@ -253,7 +254,7 @@ export function meanOf(curves: RoundPoint[][]): { round: number; value: number }
     .sort((a, b) => a.round - b.round);
 }
 
-function RoundsPanel(props: { arm: Arm; series: Series; domain: [number, number]; last: number; name: string }) {
+export function RoundsPanel(props: { arm: Arm; series: Series; domain: [number, number]; last: number; name: string }) {
   const t = useText();
   const { arm, series } = props;
   const stroke = strokeOf(arm.name);
