@@ -16,8 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-namespace {
-
 const std::string& Images() {
   static const TemporaryFolder folder;
   static const std::string images = [] {

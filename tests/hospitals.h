@@ -15,9 +15,6 @@
 
 namespace manako {
 
-// A port of 127.0.0.1 that nobody listens at.
-int FreePort();
-
 class Hospitals {
  public:
   // A federation that east, north and west have joined, with images dealt to them by patient: made once for each test program,
@@ -56,6 +53,8 @@ class Hospitals {
 
   // Makes a run of 3 rounds and starts it. Returns its id.
   std::string CreateRun(const std::string& more_toml = "");
+  // finished, training, ... as `manako run show` says.
+  std::string State(const std::string& run) { return Show(run).value("state", ""); }
   // The events of central/server.log.
   std::vector<nlohmann::json> Events();
   // Waits for the run to finish, calling `meanwhile` every few milliseconds. False: it failed, or it took too long.
