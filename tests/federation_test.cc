@@ -206,7 +206,8 @@ TEST(Federation, ASiteThatHasLeftIsNoneAnyMore) {
   EXPECT_THAT(left.err, HasSubstr("stop it first"));
   RunManako({"site", "stop", east});
   ProcessResult ended;
-  for (int i = 0; i < 1000 && !hospitals.Ended("east", &ended); ++i) Hospitals::SleepMs(20);
+  // It may be waiting at the server, which is for half a minute at most.
+  for (int i = 0; i < 3000 && !hospitals.Ended("east", &ended); ++i) Hospitals::SleepMs(20);
   left = RunManako({"site", "leave", east, "--why", "the study is over"});
   EXPECT_EQ(left.exit_code, 0) << left.err;
   EXPECT_FALSE(fs::exists(east + "/site.key"));

@@ -127,6 +127,9 @@ class StorageTest : public testing::Test {
 #define SKIP_UNLESS_MOUNTED(disk) \
   if (!(disk).mounted()) GTEST_SKIP() << "a file system in memory can be mounted by root only"
 
+// In the system's words or the database's, whichever met it first.
+bool SaysFull(const std::string& text) { return text.find("No space left") != std::string::npos || text.find("disk is full") != std::string::npos; }
+
 TEST_F(StorageTest, TheServersDiskIsFullForAWhile) {
   SmallDisk disk(folder_ / "disk", "24m");
   SKIP_UNLESS_MOUNTED(disk);
@@ -138,14 +141,14 @@ TEST_F(StorageTest, TheServersDiskIsFullForAWhile) {
   ASSERT_TRUE(peers_["east"]->DoRound(spec_, Add(0)).ok());
   FillUp(folder_ / "disk/filler");
   std::thread later([&] {
-    for (int i = 0; i < 1500 && server_->ErrorSoFar().find("No space left") == std::string::npos; ++i) Hospitals::SleepMs(20);
+    for (int i = 0; i < 1500 && !SaysFull(server_->ErrorSoFar()); ++i) Hospitals::SleepMs(20);
     // The sites' side of it is seen too: an answer that passes, and no receipt.
     Hospitals::SleepMs(500);
     fs::remove(folder_ / "disk/filler");
   });
   EXPECT_EQ(WorkToTheEnd(), undisturbed);
   later.join();
-  EXPECT_THAT(server_->ErrorSoFar(), HasSubstr("No space left"));
+  EXPECT_TRUE(SaysFull(server_->ErrorSoFar())) << server_->ErrorSoFar();
   EXPECT_FALSE(server_->WaitMs(0));
 }
 
