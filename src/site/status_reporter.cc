@@ -141,6 +141,8 @@ void StatusReporter::Report() {
   {
     std::lock_guard lock(mutex_);
     if (!reply.ok()) return;
+    // The agent's first call waits at the server for half a minute: this one has come through.
+    if (!report_.connected && report_.problem.empty()) report_.connected = news_ = true;
     if (reply->time_ms != 0) report_.clock_skew_ms = reply->time_ms - (sent_ms + back_ms) / 2;
     if (!reply->drop_run.empty() && reply->drop_run == report.work.run && number == work_number_ &&
         !dropped_) {
