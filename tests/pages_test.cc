@@ -159,6 +159,7 @@ TEST_F(PagesTest, ARunFromItsAgreementToItsReport) {
         << key;
   }
   EXPECT_TRUE(visitor.Sees("in 200 equal bins of the score"));
+  EXPECT_TRUE(visitor.Sees("was chosen by the sites’ validation images"));
   EXPECT_EQ(browser_->Evaluate("document.querySelectorAll('main section').length"), 12);
   visitor.Look("real-report");
   EXPECT_EQ(browser_->console(), std::vector<std::string>());

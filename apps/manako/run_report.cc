@@ -93,7 +93,7 @@ absl::StatusOr<FederatedRun> ReadFederatedRun(FederationStore* store, const std:
                           FederatedRunConfig::FromToml(record.config, id));
   run.classes = config.run.classes;
   run.positive = PositiveClass(config.run.classes, config.run.positive);
-  run.chosen = config.training.federation.select == "best";
+  run.chosen = config.training.federation.select != "last";
   run.report = config.run.report;
   run.bins = config.run.bins;
   MANAKO_ASSIGN_OR_RETURN(const auto sites, store->RunSites(id));
