@@ -33,6 +33,8 @@
 #include "fixtures.h"
 #include "identity/certificate.h"
 #include "manako/v1/federation.grpc.pb.h"
+#include "wire/convert.h"
+#include "wire/testing.h"
 #include "peer.h"
 #include "process.h"
 #include "server/run_folder.h"
@@ -378,30 +380,11 @@ TEST_F(HostileTest, ChunksThatLie) {
   ASSERT_TRUE(task.has_value());
   const Submission submission = *east.Train(*task, spec_, [](float value) { return value + 0.125f; });
   const std::string bytes = Slurp(east.UpdateFile());
-  grpc::SslCredentialsOptions tls;
-  tls.pem_root_certs = east.joined().authority;
-  tls.pem_cert_chain = east.joined().certificate;
-  tls.pem_private_key = std::string(east.key().ToPem().text());
-  const auto channel = grpc::CreateChannel(fmt::format("127.0.0.1:{}", port_), grpc::SslCredentials(tls));
+  const auto channel = RawChannel(east.joined(), east.key(), fmt::format("127.0.0.1:{}", port_));
   const auto stub = v1::Federation::NewStub(channel);
-  const auto upload = [&](const std::vector<v1::UploadPart>& parts) {
-    grpc::ClientContext context;
-    v1::UploadState reply;
-    const auto writer = stub->Upload(&context, &reply);
-    for (const auto& part : parts) {
-      if (!writer->Write(part)) break;
-    }
-    writer->WritesDone();
-    return writer->Finish().error_code();
-  };
+  const auto upload = [&](const std::vector<v1::UploadPart>& parts) { return RawUpload(*stub, parts); };
   v1::UploadPart begin, good;
-  auto* first = begin.mutable_submission();
-  first->set_run(submission.run);
-  first->set_round(submission.round);
-  first->set_model_sha256(submission.model_sha256);
-  first->mutable_artifact()->set_sha256(submission.artifact.sha256);
-  first->mutable_artifact()->set_bytes(submission.artifact.bytes);
-  first->set_images(20);
+  *begin.mutable_submission() = ToProto(submission);
   good.mutable_chunk()->set_data(bytes.substr(0, 1000));
   good.mutable_chunk()->set_crc32c(Crc32c(good.chunk().data()));
   v1::UploadPart part = good;

@@ -11,6 +11,7 @@
 #include "core/codec/array_file_writer.h"
 #include "identity/invitation.h"
 #include "server/run_folder.h"
+#include "wire/testing.h"
 
 namespace manako {
 
@@ -77,13 +78,7 @@ absl::StatusOr<Submission> Peer::Train(const RoundTask& task, const std::shared_
   header.sections = {{"model", static_cast<uint64_t>(spec->size()), ArrayEncoding::kFloat32, false}};
   const std::vector<ArrayPiece> pieces = {{.values = model.values.values(), .base = base.values.values()}};
   MANAKO_ASSIGN_OR_RETURN(const ArrayFileSummary summary, WriteArrayFile(UpdateFile(), header, pieces, {.threads = 1, .compress = false}));
-  Submission submission;
-  submission.run = task.run;
-  submission.round = task.round;
-  submission.model_sha256 = task.model.sha256;
-  submission.artifact = {summary.sha256, static_cast<int64_t>(summary.bytes)};
-  submission.images = submission.visits = 20;
-  return submission;
+  return SubmissionOf(task, summary);
 }
 
 absl::StatusOr<Receipt> Peer::Send(const Submission& submission) {

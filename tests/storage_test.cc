@@ -124,9 +124,6 @@ class StorageTest : public testing::Test {
   std::shared_ptr<const ModelSpec> spec_;
 };
 
-#define SKIP_UNLESS_MOUNTED(disk) \
-  if (!(disk).mounted()) GTEST_SKIP() << "a file system in memory can be mounted by root only"
-
 // In the system's words or the database's, whichever met it first.
 bool SaysFull(const std::string& text) { return text.find("No space left") != std::string::npos || text.find("disk is full") != std::string::npos; }
 

@@ -196,16 +196,17 @@ absl::Status Export(const RunFlags& flags) {
 // The report is made of the database alone, so a running run has one, and one whose folder was removed.
 absl::Status Report(const RunFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto store, OpenStore(flags));
+  MANAKO_ASSIGN_OR_RETURN(const FederatedRun run, ReadFederatedRun(store.get(), flags.run));
+  const json report = BuildFederatedReport(run);
   if (flags.json) {
-    MANAKO_ASSIGN_OR_RETURN(const FederatedRun run, ReadFederatedRun(store.get(), flags.run));
-    PrintJson(BuildFederatedReport(run));
+    PrintJson(report);
     return absl::OkStatus();
   }
-  MANAKO_ASSIGN_OR_RETURN(const std::string page, RunReportPage(store.get(), flags.run));
+  MANAKO_RETURN_IF_ERROR(MayReport(run));
+  MANAKO_ASSIGN_OR_RETURN(const std::string page, FederatedReportPage(report));
   const std::string out = flags.out.empty() ? flags.run + ".html" : flags.out;
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(out, page));
-  MANAKO_ASSIGN_OR_RETURN(const FederatedRun run, ReadFederatedRun(store.get(), flags.run));
-  const json result = BuildFederatedReport(run)["result"];
+  const json& result = report["result"];
   if (result.is_object()) {
     fmt::print("Round {} on {} test images of {} sites: AUC {} ({} to {}), from {}\n", run.best_round, result["tested"].get<int64_t>(),
                result["by_site"].size(), Number(result["auc"], "value"), Number(result["auc"], "low"), Number(result["auc"], "high"),

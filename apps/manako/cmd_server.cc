@@ -103,7 +103,7 @@ absl::Status Start(const ServerFlags& flags) {
   // What was written between the server's first look and the moment at which it could be rung at.
   changed();
   log(fmt::format("The server of \"{}\" listens at {} (sites reach it as {}:{})", enrolment->federation(), options.listen,
-                      enrolment->host(), enrolment->port()));
+                  enrolment->host(), enrolment->port()));
   const auto admin = MakeServerAdmin(flags.folder, store.get(), enrolment.get(), changed);
   std::string why;
   MANAKO_ASSIGN_OR_RETURN(const auto page, ServeServerPage(flags.folder, admin.get(), &why));

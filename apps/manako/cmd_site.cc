@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <condition_variable>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <memory>
@@ -332,14 +332,10 @@ absl::Status Approve(const SiteFlags& flags) {
       fmt::print("{}{} \"{}\", asked {}\n", approval.run, approval.round > 0 ? fmt::format(", round {},", approval.round) : "", approval.name,
                  ShowTime(approval.asked_ms));
       for (const std::string& fact : approval.facts) fmt::print("  {}\n", fact);
-      const std::string agreement = folder.run(approval.run) + "/run.toml";
-      if (const auto toml = ReadFile(agreement, 1 << 20); toml.ok()) {
-        if (const auto run = FederatedRunConfig::FromToml(*toml, agreement); run.ok()) {
-          fmt::print("  What would leave this hospital:\n");
-          for (const std::string& line : LeavesOf(*run, config.policy)) fmt::print("  - {}\n", line);
-        }
-        fmt::print("  The whole agreement: {}\n", agreement);
-      }
+      const std::vector<std::string> leaves = LeavesOf(folder, approval.run, config.policy);
+      if (!leaves.empty()) fmt::print("  What would leave this hospital:\n");
+      for (const std::string& line : leaves) fmt::print("  - {}\n", line);
+      if (std::filesystem::exists(folder.agreement(approval.run))) fmt::print("  The whole agreement: {}\n", folder.agreement(approval.run));
       fmt::print("  -> manako site approve {} {}{}   (or with --refuse)\n", flags.folder, approval.run,
                  approval.round > 0 ? fmt::format(" --round {}", approval.round) : "");
     }

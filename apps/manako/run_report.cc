@@ -111,10 +111,14 @@ absl::StatusOr<FederatedRun> ReadFederatedRun(FederationStore* store, const std:
   return run;
 }
 
+absl::Status MayReport(const FederatedRun& run) {
+  if (run.started_ms > 0) return absl::OkStatus();
+  return FailedPrecondition("run {} has not been started: there is nothing to report", run.id);
+}
+
 absl::StatusOr<std::string> RunReportPage(FederationStore* store, const std::string& id) {
   MANAKO_ASSIGN_OR_RETURN(const FederatedRun run, ReadFederatedRun(store, id));
-  if (run.started_ms == 0)
-    return FailedPrecondition("run {} has not been started: there is nothing to report", id);
+  MANAKO_RETURN_IF_ERROR(MayReport(run));
   return FederatedReportPage(BuildFederatedReport(run));
 }
 

@@ -14,6 +14,9 @@ namespace manako {
 // What the database knows of a run. NotFound: no such run.
 absl::StatusOr<FederatedRun> ReadFederatedRun(FederationStore* store, const std::string& run);
 
+// FailedPrecondition: it has not been started, so that there is nothing to say on a page.
+absl::Status MayReport(const FederatedRun& run);
+
 // report.html. Works from a run's start on; what is not there yet is said in the page.
 absl::StatusOr<std::string> RunReportPage(FederationStore* store, const std::string& run);
 

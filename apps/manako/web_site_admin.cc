@@ -52,7 +52,7 @@ class FolderAdmin : public SiteAdmin {
     if (report.status().code() == absl::StatusCode::kNotFound) return runs;
     MANAKO_RETURN_IF_ERROR(report.status());
     for (const RunReport& run : report->runs) {
-      const auto config = ReadFile(folder_.run(run.run) + "/run.toml", 1 << 20);
+      const auto config = ReadFile(folder_.agreement(run.run), 1 << 20);
       runs.insert(runs.begin(), {run.run, run.name, run.stage, run.why, run.round, run.rounds, config.ok() ? *config : ""});
     }
     return runs;
@@ -66,10 +66,7 @@ class FolderAdmin : public SiteAdmin {
       question.round = approval.round;
       question.name = approval.name;
       question.facts = approval.facts;
-      const std::string agreement = folder_.run(approval.run) + "/run.toml";
-      if (const auto toml = ReadFile(agreement, 1 << 20); toml.ok()) {
-        if (const auto run = FederatedRunConfig::FromToml(*toml, agreement); run.ok()) question.leaves = LeavesOf(*run, config_.policy);
-      }
+      question.leaves = LeavesOf(folder_, approval.run, config_.policy);
       question.asked_ms = approval.asked_ms;
       question.state = approval.consent == Consent::kGranted ? "granted" : approval.consent == Consent::kRefused ? "refused" : "waiting";
       question.by = approval.by;

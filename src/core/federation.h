@@ -33,6 +33,15 @@ struct Receipt {
   int64_t log_seq = 0;       // line of the server's receipt log
   std::string log_hash;      // SHA-256 of that line: the site keeps it, so that the server cannot take it back
 };
+// As ledger and receipt log have it.
+constexpr const char* NameOf(Receipt::State state) {
+  switch (state) {
+    case Receipt::State::kKept: return "kept";
+    case Receipt::State::kLate: return "late";
+    case Receipt::State::kRefused: return "refused";
+  }
+  return "?";
+}
 
 // "Will you take part in this run?" Asked once for each run; `config` is the whole agreement (FederatedRunConfig as TOML).
 struct OfferTask {

@@ -495,7 +495,7 @@ Json SitesJson(const FederatedRun& run) {
   return sites;
 }
 
-Json WarningsJson(const Reader& reader, const FederatedRun& run, const Results& test) {
+Json WarningsJson(const Reader& reader, const FederatedRun& run, const Results& test, const Json& result) {
   Json warnings = Json::array();
   if (run.state == "cancelled" || run.state == "failed") {
     const bool cancelled = run.state == "cancelled";
@@ -536,16 +536,10 @@ Json WarningsJson(const Reader& reader, const FederatedRun& run, const Results& 
         fmt::format("Sites that took part and sent no test of this model: {}.", missing_en),
         fmt::format("参加したが、このモデルのテスト結果を送信していない施設：{}。", missing_ja)));
   }
-  if (reader.task().binary() && test.given != Given::kMetrics) {
-    const Results validation = reader.Gather(run.best_round, /*validation=*/true);
-    const bool chosen = test.given == Given::kScores
-                            ? validation.given == Given::kScores && !validation.sites.empty()
-                            : ChooseOnHistograms(reader, run, validation).chosen;
-    if (!chosen) {
-      warnings.push_back(
-          Text("The sites' validation results could not tell a threshold; it is 0.5.",
-               "各施設の検証結果から閾値を決められず、0.5を用いた。"));
-    }
+  if (reader.task().binary() && test.given != Given::kMetrics && !result["threshold_chosen"].get<bool>()) {
+    warnings.push_back(
+        Text("The sites' validation results could not tell a threshold; it is 0.5.",
+             "各施設の検証結果から閾値を決められず、0.5を用いた。"));
   }
   for (size_t c = 0; c < run.classes.size(); ++c) {
     int64_t images = 0;
@@ -584,6 +578,7 @@ double LastTime(const FederatedRun& run) {
 Json BuildFederatedReport(const FederatedRun& run) {
   const Reader reader(run);
   const Results test = reader.Gather(run.best_round, /*validation=*/false);
+  const Json result = ResultJson(reader, run, test);
   const auto time = [](int64_t ms) { return IsoTime(static_cast<double>(ms) / 1000); };
   return {{"format", 1},
           {"kind", "federated_run"},
@@ -606,11 +601,11 @@ Json BuildFederatedReport(const FederatedRun& run) {
           {"classes", run.classes},
           {"positive", reader.task().binary() ? Json(reader.task().positive) : Json()},
           {"sites", SitesJson(run)},
-          {"result", ResultJson(reader, run, test)},
+          {"result", result},
           {"rounds", RoundsJson(run)},
           {"cross_site", CrossJson(reader, run)},
           {"protocol", ProtocolJson(run)},
-          {"warnings", WarningsJson(reader, run, test)},
+          {"warnings", WarningsJson(reader, run, test, result)},
           {"config_toml", run.config_toml}};
 }
 

@@ -7,10 +7,10 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "base/system_error.h"
 
 namespace manako {
 namespace {
@@ -19,12 +19,6 @@ using Json = nlohmann::ordered_json;
 
 // A line has at most this many bytes: reasons are one line, and lists of sites are short.
 constexpr int64_t kTail = 1 << 20;
-
-absl::Status SystemError(const char* doing, const std::string& path) {
-  const int error = errno;
-  const std::string text = fmt::format("{} {}: {}", doing, path, std::strerror(error));
-  return error == ENOSPC || error == EDQUOT ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
-}
 
 std::string Time(int64_t ms) { return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(ms), absl::UTCTimeZone()); }
 

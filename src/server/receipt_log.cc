@@ -10,15 +10,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-const char* NameOf(Receipt::State state) {
-  switch (state) {
-    case Receipt::State::kKept: return "kept";
-    case Receipt::State::kLate: return "late";
-    case Receipt::State::kRefused: return "refused";
-  }
-  return "?";
-}
-
 std::string KeyOf(const Json& line) {
   return fmt::format("{} {} {} {} {}", line.value("site", ""), line.value("run", ""), line.value("round", 0), line.value("sha256", ""),
                      line.value("state", ""));

@@ -7,23 +7,17 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 
 #include "base/crash_point.h"
 #include "base/status_macros.h"
+#include "base/system_error.h"
 #include "core/codec/array_file_reader.h"
 
 namespace manako {
 namespace {
 
 namespace fs = std::filesystem;
-
-absl::Status SystemError(const std::string& doing, const std::string& path) {
-  const int error = errno;
-  const std::string text = fmt::format("{} {}: {}", doing, path, std::strerror(error));
-  return error == ENOSPC || error == EDQUOT ? absl::ResourceExhaustedError(text) : absl::InternalError(text);
-}
 
 // Of the disk or the database, and not of what a site sent.
 bool IsStorageError(const absl::Status& status) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "base/files.h"
 #include "site/policy.h"
 
 namespace manako {
@@ -39,6 +40,14 @@ std::vector<std::string> LeavesOf(const FederatedRunConfig& config, const SitePo
   leaves.push_back("while it works: what the agent is doing, at which step and how fast");
   leaves.push_back("if something fails: one line of text without names of files");
   return leaves;
+}
+
+std::vector<std::string> LeavesOf(const SiteFolder& folder, const std::string& run,
+                                  const SitePolicy& policy) {
+  const auto toml = ReadFile(folder.agreement(run), 1 << 20);
+  if (!toml.ok()) return {};
+  const auto config = FederatedRunConfig::FromToml(*toml, folder.agreement(run));
+  return config.ok() ? LeavesOf(*config, policy) : std::vector<std::string>{};
 }
 
 }  // namespace manako

@@ -19,23 +19,11 @@ using nlohmann::ordered_json;
 
 constexpr char kReceipt[] = "receipt";
 constexpr char kUpdate[] = "update";
-constexpr char kRefused[] = "refused";
+constexpr const char* kRefused = NameOf(Receipt::State::kRefused);
 
 std::string KeyOf(const std::string& kind, const std::string& run, int round,
                   const std::string& sha256) {
   return fmt::format("{} {} {} {}", kind, run, round, sha256);
-}
-
-const char* NameOf(Receipt::State state) {
-  switch (state) {
-    case Receipt::State::kKept:
-      return "kept";
-    case Receipt::State::kLate:
-      return "late";
-    case Receipt::State::kRefused:
-      return kRefused;
-  }
-  return "";
 }
 
 std::string RefusalOf(const LedgerLine& line) {

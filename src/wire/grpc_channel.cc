@@ -9,7 +9,6 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -17,6 +16,7 @@
 #include "base/crc32c.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "base/system_error.h"
 #include "identity/certificate.h"
 #include "manako/v1/federation.grpc.pb.h"
 #include "wire/chunk.h"
@@ -47,11 +47,8 @@ grpc::ChannelArguments Arguments() {
   return arguments;
 }
 
-absl::Status SystemError(const char* doing, const std::string& path) {
-  const int error = errno;
-  const std::string text = fmt::format("{} {}: {}", doing, path, std::strerror(error));
-  return error == ENOSPC || error == EDQUOT ? absl::ResourceExhaustedError(text) : FailedPrecondition("{}", text);
-}
+// This machine's fault: to be mended, and not tried again.
+absl::Status FileError(const char* doing, const std::string& path) { return SystemError(doing, path, absl::StatusCode::kFailedPrecondition); }
 
 // Knows a server by the fingerprint of its authority, and keeps that authority's certificate.
 class PinningVerifier : public grpc::experimental::ExternalCertificateVerifier {
@@ -263,13 +260,13 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
                                    const std::function<void(int64_t done)>& progress) {
   const std::string part = path + ".part";
   const int fd = ::open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return SystemError("cannot open", part);
+  if (fd < 0) return FileError("cannot open", part);
   const std::unique_ptr<const int, void (*)(const int*)> closer(&fd, [](const int* f) { ::close(*f); });
   struct stat info;
-  if (::fstat(fd, &info) != 0) return SystemError("cannot look at", part);
+  if (::fstat(fd, &info) != 0) return FileError("cannot look at", part);
   int64_t offset = info.st_size;
   if (offset > artifact.bytes) {
-    if (::ftruncate(fd, 0) != 0) return SystemError("cannot cut", part);
+    if (::ftruncate(fd, 0) != 0) return FileError("cannot cut", part);
     offset = 0;
   }
   if (offset < artifact.bytes) {
@@ -294,7 +291,7 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
           const ssize_t n = ::pwrite(fd, data.data() + done, data.size() - done, offset + static_cast<int64_t>(done));
           if (n < 0 && errno == EINTR) continue;
           if (n < 0) {
-            wrong = SystemError("cannot write", part);
+            wrong = FileError("cannot write", part);
             break;
           }
           done += static_cast<size_t>(n);
@@ -318,7 +315,7 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
     ::unlink(part.c_str());
     return DataLoss("what came for {} has another SHA-256 ({})", artifact.sha256, sha256);
   }
-  if (::rename(part.c_str(), path.c_str()) != 0) return SystemError("cannot rename to", path);
+  if (::rename(part.c_str(), path.c_str()) != 0) return FileError("cannot rename to", path);
   return absl::OkStatus();
 }
 
@@ -334,7 +331,7 @@ absl::StatusOr<Receipt> GrpcChannel::Submit(const Submission& submission, const 
   const int64_t bytes = submission.artifact.bytes;
   if (state.offset() < bytes) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return SystemError("cannot open", path);
+    if (fd < 0) return FileError("cannot open", path);
     const std::unique_ptr<const int, void (*)(const int*)> closer(&fd, [](const int* f) { ::close(*f); });
     int64_t offset = state.offset();
     Impl::Call call(impl_.get(), Impl::TransferDeadline(bytes - offset));
@@ -352,7 +349,7 @@ absl::StatusOr<Receipt> GrpcChannel::Submit(const Submission& submission, const 
       if (n <= 0) {
         call.context()->TryCancel();
         writer->Finish();
-        return n < 0 ? SystemError("cannot read", path) : DataLoss("{} is shorter than the {} bytes that it should have", path, bytes);
+        return n < 0 ? FileError("cannot read", path) : DataLoss("{} is shorter than the {} bytes that it should have", path, bytes);
       }
       data->resize(static_cast<size_t>(n));
       chunk->set_offset(offset);

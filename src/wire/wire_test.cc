@@ -19,6 +19,7 @@
 #include "server/server.h"
 #include "wire/grpc_channel.h"
 #include "wire/grpc_server.h"
+#include "wire/testing.h"
 
 namespace manako {
 namespace {
@@ -129,13 +130,7 @@ class WireTest : public testing::Test {
     for (int64_t i = 0; i < Spec()->size(); ++i) values.data()[i] = static_cast<float>(i % 1000) / 3;
     const std::vector<ArrayPiece> pieces = {{.values = values.values()}};
     const auto summary = *WriteArrayFile(path, header, pieces, {.threads = 1, .compress = false});
-    Submission submission;
-    submission.run = task.run;
-    submission.round = task.round;
-    submission.model_sha256 = task.model.sha256;
-    submission.artifact = {summary.sha256, static_cast<int64_t>(summary.bytes)};
-    submission.images = submission.visits = 20;
-    return submission;
+    return SubmissionOf(task, summary);
   }
 
   std::string folder_, central_, log_;
@@ -343,21 +338,8 @@ TEST_F(WireTest, BadUploadsAreRefused) {
   CreateRun();
   const RoundTask task = ReadyForRound(*east.channel);
   const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
-  grpc::SslCredentialsOptions tls;
-  tls.pem_root_certs = east.joined.authority;
-  tls.pem_cert_chain = east.joined.certificate;
-  tls.pem_private_key = east.key->ToPem().text();
-  const auto stub = v1::Federation::NewStub(grpc::CreateChannel(fmt::format("localhost:{}", port_), grpc::SslCredentials(tls)));
-  const auto upload = [&](const std::vector<v1::UploadPart>& parts) {
-    grpc::ClientContext context;
-    v1::UploadState reply;
-    const auto writer = stub->Upload(&context, &reply);
-    for (const auto& part : parts) {
-      if (!writer->Write(part)) break;
-    }
-    writer->WritesDone();
-    return writer->Finish().error_code();
-  };
+  const auto stub = v1::Federation::NewStub(RawChannel(east.joined, *east.key, fmt::format("localhost:{}", port_)));
+  const auto upload = [&](const std::vector<v1::UploadPart>& parts) { return RawUpload(*stub, parts); };
   v1::UploadPart begin, chunk, wrong_crc, wrong_offset, huge, empty;
   begin.mutable_submission()->set_run("run");
   begin.mutable_submission()->set_round(1);

@@ -1,15 +1,15 @@
 // The report as one page.
 import { Fragment } from "preact";
-import { useEffect } from "preact/hooks";
 import type { Embedded } from "../kit/embedded";
-import { dateTime, visible } from "../kit/format";
+import { visible } from "../kit/format";
 import { fill, LanguageProvider, LanguageSwitch, T, useText } from "../kit/language";
 import type { Text } from "../kit/language";
-import { Contents, Guard, Section } from "../kit/section";
+import { Guard } from "../kit/section";
 import type { SectionEntry } from "../kit/section";
 import type { ReportData } from "./data";
 import type { FederatedData } from "./federated/data";
 import { FederatedReport } from "./federated/page";
+import { Frame } from "./frame";
 import { Compared, Conclusions, MainResult, Warnings } from "./sections/answers";
 import { Confusion, Mistakes } from "./sections/mistakes";
 import { Calibration, Metrics, Roc, Rounds } from "./sections/performance";
@@ -38,19 +38,12 @@ function sectionsOf(data: ReportData): SectionEntry[] {
   ];
 }
 
-function Title({ text }: { text: string }) {
-  useEffect(() => {
-    document.title = text;
-  }, [text]);
-  return null;
-}
-
 // The title with each name isolated; document.title has it as plain text.
 function Heading({ data }: { data: ReportData }) {
   const t = useText();
   const names = titleNames(data);
   return (
-    <h1>
+    <>
       {t(comparisonName(data))}
       {names.map((name, i) => (
         <Fragment key={i}>
@@ -58,46 +51,26 @@ function Heading({ data }: { data: ReportData }) {
           <bdi>{name}</bdi>
         </Fragment>
       ))}
-    </h1>
+    </>
   );
 }
 
 function Report({ data }: { data: ReportData }) {
-  const t = useText();
-  const sections = sectionsOf(data);
   return (
     <>
-      <Title text={`${t(titleText(data))} – Manako`} />
       {data.synthetic && (
         <p class="banner" role="note">
           <T of={texts.synthetic} />
         </p>
       )}
-      <div class="layout">
-        <Contents title={texts.contents} sections={sections} />
-        <main>
-          <header>
-            <p class="kind">
-              <T of={fill(texts.report, { of: texts.page_title })} />
-            </p>
-            <Heading data={data} />
-            <p class="made">
-              <T
-                of={fill(texts.made_by, {
-                  version: visible(data.manako_version),
-                  created: dateTime(data.created),
-                })}
-              />
-            </p>
-            <Guard>
-              <Compared data={data} />
-            </Guard>
-          </header>
-          {sections.map((s) => (
-            <Section key={s.id} {...s} />
-          ))}
-        </main>
-      </div>
+      <Frame
+        title={titleText(data)}
+        kind={texts.page_title}
+        heading={<Heading data={data} />}
+        made={data}
+        lead={<Compared data={data} />}
+        sections={sectionsOf(data)}
+      />
     </>
   );
 }

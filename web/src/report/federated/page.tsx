@@ -1,9 +1,8 @@
 // A federation's run as one page.
-import { useEffect } from "preact/hooks";
-import { dateTime, list, visible } from "../../kit/format";
-import { fill, sentences, T, useText } from "../../kit/language";
-import { Contents, Guard, Section } from "../../kit/section";
+import { list, visible } from "../../kit/format";
+import { fill, sentences, T } from "../../kit/language";
 import type { SectionEntry } from "../../kit/section";
+import { Frame } from "../frame";
 import { Calibration, Roc } from "../sections/performance";
 import { Confusion } from "../sections/mistakes";
 import { texts } from "../texts";
@@ -52,35 +51,15 @@ function Lead({ data }: { data: FederatedData }) {
 }
 
 export function FederatedReport({ data }: { data: FederatedData }) {
-  const t = useText();
-  const sections = sectionsOf(data);
   const name = visible(data.run.name || data.run.id);
-  const title = t(fill(f.title, { name }));
-  useEffect(() => {
-    document.title = `${title} – Manako`;
-  }, [title]);
   return (
-    <div class="layout">
-      <Contents title={texts.contents} sections={sections} />
-      <main>
-        <header>
-          <p class="kind">
-            <T of={fill(texts.report, { of: f.kind })} />
-          </p>
-          <h1>
-            <bdi>{name}</bdi>
-          </h1>
-          <p class="made">
-            <T of={fill(texts.made_by, { version: visible(data.manako_version), created: dateTime(data.created) })} />
-          </p>
-          <Guard>
-            <Lead data={data} />
-          </Guard>
-        </header>
-        {sections.map((s) => (
-          <Section key={s.id} {...s} />
-        ))}
-      </main>
-    </div>
+    <Frame
+      title={fill(f.title, { name })}
+      kind={f.kind}
+      heading={<bdi>{name}</bdi>}
+      made={data}
+      lead={<Lead data={data} />}
+      sections={sectionsOf(data)}
+    />
   );
 }
