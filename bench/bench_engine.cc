@@ -1,5 +1,6 @@
-// Times training steps or inference of one network, or what oneDNN's convolutions and matrix products alone would take.
-// Prints one line of JSON; for engine.py. `--what profile` prints the steps of the fused engine's plan instead.
+// Times training steps or inference of one network, or what oneDNN's convolutions and matrix
+// products alone would take. Prints one line of JSON; for engine.py. `--what profile` prints the
+// steps of the fused engine's plan instead.
 #include <omp.h>
 #include <sys/resource.h>
 
@@ -30,12 +31,16 @@ struct Setting {
   double seconds = 5;
 };
 
-double Now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+double Now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 double ProcessorSeconds() {
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec); };
+  const auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
@@ -67,22 +72,30 @@ Pace Measure(double limit, const std::function<void()>& step) {
 }
 
 void Print(const Setting& setting, const Pace& pace) {
-  std::printf("{\"images_per_second\": %.3f, \"images_per_processor_second\": %.3f, \"ms\": %.3f, \"peak_mib\": %.1f}\n",
-              setting.batch / pace.seconds, setting.batch / pace.processor, 1e3 * pace.seconds, PeakMib());
+  std::printf(
+      "{\"images_per_second\": %.3f, \"images_per_processor_second\": %.3f, \"ms\": %.3f, "
+      "\"peak_mib\": %.1f}\n",
+      setting.batch / pace.seconds, setting.batch / pace.processor, 1e3 * pace.seconds, PeakMib());
 }
 
 // One convolution or matrix product of the graph, alone, in the layouts that oneDNN likes best.
 class Alone {
  public:
-  explicit Alone(int threads) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) { omp_set_num_threads(threads); }
+  explicit Alone(int threads) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    omp_set_num_threads(threads);
+  }
 
   void Add(const fused::Graph& graph, const fused::Op& op) {
     using dnnl::memory;
-    const auto any = [](memory::dims dims) { return memory::desc(std::move(dims), memory::data_type::f32, memory::format_tag::any); };
-    const fused::Shape &in = graph.shapes[static_cast<size_t>(op.inputs[0])], &out = graph.shapes[static_cast<size_t>(op.output)];
+    const auto any = [](memory::dims dims) {
+      return memory::desc(std::move(dims), memory::data_type::f32, memory::format_tag::any);
+    };
+    const fused::Shape &in = graph.shapes[static_cast<size_t>(op.inputs[0])],
+                       &out = graph.shapes[static_cast<size_t>(op.output)];
     if (op.kind == fused::OpKind::kLinear) {
       const int64_t n = in[0], k = in[1], m = out[1];
-      auto x = std::make_shared<std::vector<float>>(n * k, 0.5f), w = std::make_shared<std::vector<float>>(m * k, 0.5f),
+      auto x = std::make_shared<std::vector<float>>(n * k, 0.5f),
+           w = std::make_shared<std::vector<float>>(m * k, 0.5f),
            y = std::make_shared<std::vector<float>>(n * m, 0.5f);
       const bool training = graph.training;
       work_.push_back([=] {
@@ -93,25 +106,36 @@ class Alone {
       });
       return;
     }
-    const memory::dims stride = {op.stride[0], op.stride[1]}, padding = {op.padding[0], op.padding[1]};
+    const memory::dims stride = {op.stride[0], op.stride[1]},
+                       padding = {op.padding[0], op.padding[1]};
     const int64_t g = op.groups;
-    const memory::dims weights = g == 1 ? memory::dims{out[1], in[1], op.kernel[0], op.kernel[1]}
-                                        : memory::dims{g, out[1] / g, in[1] / g, op.kernel[0], op.kernel[1]};
-    const auto x = any({in[0], in[1], in[2], in[3]}), w = any(weights), y = any({out[0], out[1], out[2], out[3]});
+    const memory::dims weights =
+        g == 1 ? memory::dims{out[1], in[1], op.kernel[0], op.kernel[1]}
+               : memory::dims{g, out[1] / g, in[1] / g, op.kernel[0], op.kernel[1]};
+    const auto x = any({in[0], in[1], in[2], in[3]}), w = any(weights),
+               y = any({out[0], out[1], out[2], out[3]});
     constexpr auto kDirect = dnnl::algorithm::convolution_direct;
-    const auto kind = graph.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-    const dnnl::convolution_forward::primitive_desc forward({kind, kDirect, x, w, y, stride, padding, padding}, engine_);
-    AddPrimitive(dnnl::convolution_forward(forward), {{DNNL_ARG_SRC, forward.src_desc()}, {DNNL_ARG_WEIGHTS, forward.weights_desc()}, {DNNL_ARG_DST, forward.dst_desc()}});
+    const auto kind =
+        graph.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
+    const dnnl::convolution_forward::primitive_desc forward(
+        {kind, kDirect, x, w, y, stride, padding, padding}, engine_);
+    AddPrimitive(dnnl::convolution_forward(forward), {{DNNL_ARG_SRC, forward.src_desc()},
+                                                      {DNNL_ARG_WEIGHTS, forward.weights_desc()},
+                                                      {DNNL_ARG_DST, forward.dst_desc()}});
     if (!graph.training) return;
-    const dnnl::convolution_backward_weights::primitive_desc by_weights({kDirect, x, w, y, stride, padding, padding}, engine_, forward);
-    AddPrimitive(dnnl::convolution_backward_weights(by_weights), {{DNNL_ARG_SRC, by_weights.src_desc()},
-                                                                  {DNNL_ARG_DIFF_WEIGHTS, by_weights.diff_weights_desc()},
-                                                                  {DNNL_ARG_DIFF_DST, by_weights.diff_dst_desc()}});
+    const dnnl::convolution_backward_weights::primitive_desc by_weights(
+        {kDirect, x, w, y, stride, padding, padding}, engine_, forward);
+    AddPrimitive(dnnl::convolution_backward_weights(by_weights),
+                 {{DNNL_ARG_SRC, by_weights.src_desc()},
+                  {DNNL_ARG_DIFF_WEIGHTS, by_weights.diff_weights_desc()},
+                  {DNNL_ARG_DIFF_DST, by_weights.diff_dst_desc()}});
     if (op.inputs[0] == graph.input) return;
-    const dnnl::convolution_backward_data::primitive_desc by_data({kDirect, x, w, y, stride, padding, padding}, engine_, forward);
-    AddPrimitive(dnnl::convolution_backward_data(by_data), {{DNNL_ARG_DIFF_SRC, by_data.diff_src_desc()},
-                                                            {DNNL_ARG_WEIGHTS, by_data.weights_desc()},
-                                                            {DNNL_ARG_DIFF_DST, by_data.diff_dst_desc()}});
+    const dnnl::convolution_backward_data::primitive_desc by_data(
+        {kDirect, x, w, y, stride, padding, padding}, engine_, forward);
+    AddPrimitive(dnnl::convolution_backward_data(by_data),
+                 {{DNNL_ARG_DIFF_SRC, by_data.diff_src_desc()},
+                  {DNNL_ARG_WEIGHTS, by_data.weights_desc()},
+                  {DNNL_ARG_DIFF_DST, by_data.diff_dst_desc()}});
   }
 
   void Run() {
@@ -120,11 +144,13 @@ class Alone {
   }
 
  private:
-  void AddPrimitive(const dnnl::primitive& primitive, const std::map<int, dnnl::memory::desc>& arguments) {
+  void AddPrimitive(const dnnl::primitive& primitive,
+                    const std::map<int, dnnl::memory::desc>& arguments) {
     std::unordered_map<int, dnnl::memory> memories;
     for (const auto& [index, desc] : arguments) {
       dnnl::memory memory(desc, engine_);
-      std::fill_n(static_cast<float*>(memory.get_data_handle()), desc.get_size() / sizeof(float), 0.5f);
+      std::fill_n(static_cast<float*>(memory.get_data_handle()), desc.get_size() / sizeof(float),
+                  0.5f);
       memories.emplace(index, memory);
     }
     work_.push_back([this, primitive, memories] { primitive.execute(stream_, memories); });
@@ -143,7 +169,8 @@ void Profile(const Setting& setting, NetworkPool* pool) {
   omp_set_num_threads(setting.threads);
   const auto plan = fused::Plan::Make(*graph, pool->spec()->parameter_extent());
   if (!plan.ok()) Die(std::string(plan.status().message()));
-  FlatArray arena((*plan)->arena_floats()), images(fused::Elements(graph->shapes[static_cast<size_t>(graph->input)]));
+  FlatArray arena((*plan)->arena_floats()),
+      images(fused::Elements(graph->shapes[static_cast<size_t>(graph->input)]));
   const auto model = pool->InitialParameters(1, "", nullptr);
   FlatArray values = model->values.Clone(), gradients(pool->spec()->parameter_extent());
   const std::vector<int64_t> labels(static_cast<size_t>(setting.batch), 0);
@@ -154,7 +181,8 @@ void Profile(const Setting& setting, NetworkPool* pool) {
   run.values = values.data();
   run.gradients = gradients.data();
   for (int i = 0; i < 10; ++i) (*plan)->Run(run);
-  std::printf("%sarena: %.1f MiB\n", (*plan)->Profile().c_str(), static_cast<double>(arena.size()) * sizeof(float) / (1 << 20));
+  std::printf("%sarena: %.1f MiB\n", (*plan)->Profile().c_str(),
+              static_cast<double>(arena.size()) * sizeof(float) / (1 << 20));
 }
 
 void Bench(const Setting& setting) {
@@ -168,7 +196,8 @@ void Bench(const Setting& setting) {
     if (!graph.ok()) Die(std::string(graph.status().message()));
     Alone alone(setting.threads);
     for (const fused::Op& op : graph->ops) {
-      if (op.kind == fused::OpKind::kConvolution || op.kind == fused::OpKind::kLinear) alone.Add(*graph, op);
+      if (op.kind == fused::OpKind::kConvolution || op.kind == fused::OpKind::kLinear)
+        alone.Add(*graph, op);
     }
     return Print(setting, Measure(setting.seconds, [&] { alone.Run(); }));
   }
@@ -177,7 +206,8 @@ void Bench(const Setting& setting) {
 
   Batch batch;
   Random random(1, "bench");
-  batch.pixels.resize(static_cast<size_t>(n) * static_cast<size_t>(side) * static_cast<size_t>(side) * 3);
+  batch.pixels.resize(static_cast<size_t>(n) * static_cast<size_t>(side) *
+                      static_cast<size_t>(side) * 3);
   for (float& value : batch.pixels) value = static_cast<float>(random.Normal());
   for (int i = 0; i < n; ++i) batch.labels.push_back(i % 2);
   const auto initial = (*pool)->InitialParameters(1, "", nullptr);
@@ -187,7 +217,8 @@ void Bench(const Setting& setting) {
   const Engine::Images images = {&batch, side, side};
   if (setting.what == "infer") {
     return Print(setting, Measure(setting.seconds, [&] {
-                   if (const auto logits = (*engine)->Logits(images, n); !logits.ok()) Die(std::string(logits.status().message()));
+                   if (const auto logits = (*engine)->Logits(images, n); !logits.ok())
+                     Die(std::string(logits.status().message()));
                  }));
   }
   TrainConfig config;
@@ -196,8 +227,10 @@ void Bench(const Setting& setting) {
   Optimiser optimiser(config, static_cast<int64_t>(trained));
   (*engine)->BeginTraining(1);
   Print(setting, Measure(setting.seconds, [&] {
-          if (const auto loss = (*engine)->Step(images, {}); !loss.ok()) Die(std::string(loss.status().message()));
-          optimiser.Step(1e-4, (*engine)->values().values().subspan(0, trained), (*engine)->gradients().values());
+          if (const auto loss = (*engine)->Step(images, {}); !loss.ok())
+            Die(std::string(loss.status().message()));
+          optimiser.Step(1e-4, (*engine)->values().values().subspan(0, trained),
+                         (*engine)->gradients().values());
         }));
 }
 
@@ -208,14 +241,22 @@ int main(int count, char** arguments) {
   manako::Setting setting;
   for (int i = 1; i + 1 < count; i += 2) {
     const std::string flag = arguments[i], value = arguments[i + 1];
-    if (flag == "--model") setting.network = value;
-    else if (flag == "--what") setting.what = value;
-    else if (flag == "--engine") setting.engine = value;
-    else if (flag == "--image-size") setting.side = std::atoi(value.c_str());
-    else if (flag == "--batch") setting.batch = std::atoi(value.c_str());
-    else if (flag == "--threads") setting.threads = std::atoi(value.c_str());
-    else if (flag == "--seconds") setting.seconds = std::atof(value.c_str());
-    else manako::Die("there is no flag " + flag);
+    if (flag == "--model")
+      setting.network = value;
+    else if (flag == "--what")
+      setting.what = value;
+    else if (flag == "--engine")
+      setting.engine = value;
+    else if (flag == "--image-size")
+      setting.side = std::atoi(value.c_str());
+    else if (flag == "--batch")
+      setting.batch = std::atoi(value.c_str());
+    else if (flag == "--threads")
+      setting.threads = std::atoi(value.c_str());
+    else if (flag == "--seconds")
+      setting.seconds = std::atof(value.c_str());
+    else
+      manako::Die("there is no flag " + flag);
   }
   manako::Bench(setting);
 }

@@ -1,12 +1,15 @@
-// What a round costs when nobody trains: the real server program, the real site agent in processes of its own, gRPC over
-// TLS 1.3 on loopback, checksums, durable files and database; beside copying the same bytes in the same run.
+// What a round costs when nobody trains: the real server program, the real site agent in processes
+// of its own, gRPC over TLS 1.3 on loopback, checksums, durable files and database; beside copying
+// the same bytes in the same run.
 //
-//   bench_round --manako PATH [--elements 11689512] [--sites 3] [--rounds 6] [--encoding float32] [--compress] [--threads 1]
+//   bench_round --manako PATH [--elements 11689512] [--sites 3] [--rounds 6] [--encoding float32]
+//   [--compress] [--threads 1]
 //
-// The site's "training" adds a thousandth of a sine to the model. Seconds per round are from one round's opening to the next
-// one's, as the server's database has them (the first round, in which connections are made and files are new, is left out).
-// `floor` is the copy: as many processes as sites receive the wire's bytes of a model from one process through a plain TCP
-// socket, and send as many back; before the run and behind it. Prints one line of JSON. TMPDIR says on which disk.
+// The site's "training" adds a thousandth of a sine to the model. Seconds per round are from one
+// round's opening to the next one's, as the server's database has them (the first round, in which
+// connections are made and files are new, is left out). `floor` is the copy: as many processes as
+// sites receive the wire's bytes of a model from one process through a plain TCP socket, and send
+// as many back; before the run and behind it. Prints one line of JSON. TMPDIR says on which disk.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -21,9 +24,8 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <thread>
-
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "base/files.h"
 #include "base/status_macros.h"
@@ -56,7 +58,8 @@ class NoLearner : public Learner {
     Update update;
     update.model = task.model->Clone();
     float changes[256];
-    for (int i = 0; i < 256; ++i) changes[i] = 1e-3f * static_cast<float>(std::sin(i * 0.7 + task.round + site_index_));
+    for (int i = 0; i < 256; ++i)
+      changes[i] = 1e-3f * static_cast<float>(std::sin(i * 0.7 + task.round + site_index_));
     float* values = update.model.values.data();
     for (int64_t i = 0; i < update.model.values.size(); ++i) values[i] += changes[i & 255];
     update.images = 80;
@@ -84,7 +87,8 @@ class NoLearner : public Learner {
 class NoWork : public SiteWork {
  public:
   explicit NoWork(int64_t elements) : spec_(SpecOf(elements)) {}
-  absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(const FederatedRunConfig&, const std::function<void(int64_t, int64_t)>&) override {
+  absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(
+      const FederatedRunConfig&, const std::function<void(int64_t, int64_t)>&) override {
     return std::make_unique<Prepared>(spec_);
   }
 
@@ -94,10 +98,13 @@ class NoWork : public SiteWork {
     explicit Prepared(std::shared_ptr<const ModelSpec> spec) : spec_(std::move(spec)) {}
     const SiteCounts& counts() const override { return counts_; }
     std::shared_ptr<const ModelSpec> spec() const override { return spec_; }
-    absl::StatusOr<std::unique_ptr<Learner>> MakeLearner(const FederatedRunConfig&, const RunBasis&, int site_index) override {
+    absl::StatusOr<std::unique_ptr<Learner>> MakeLearner(const FederatedRunConfig&, const RunBasis&,
+                                                         int site_index) override {
       return std::make_unique<NoLearner>(site_index);
     }
-    absl::Status Export(const ParameterSet&, const std::string&, const std::string&) override { return absl::OkStatus(); }
+    absl::Status Export(const ParameterSet&, const std::string&, const std::string&) override {
+      return absl::OkStatus();
+    }
 
    private:
     std::shared_ptr<const ModelSpec> spec_;
@@ -115,15 +122,17 @@ absl::Status RunSite(const Flags& flags) {
   connection.software = "bench";
   MANAKO_ASSIGN_OR_RETURN(const auto channel, GrpcChannel::Connect(connection, key));
   MANAKO_ASSIGN_OR_RETURN(const auto store, SiteStore::Open(flags.folder));
-  MANAKO_ASSIGN_OR_RETURN(const auto ledger, Ledger::Open(store->folder().ledger(), key, {{"bench", "bench"}, NowMs}));
+  MANAKO_ASSIGN_OR_RETURN(const auto ledger,
+                          Ledger::Open(store->folder().ledger(), key, {{"bench", "bench"}, NowMs}));
   NoWork work(flags.elements);
   SiteAgent::Options options;
   options.config.server.site = flags.site;
   options.config.policy.approval = "none";
   options.config.policy.keep_models = "none";
   options.threads = flags.threads;
-  SiteAgent agent(options, {channel.get(), &work, store.get(), ledger.get(), NowMs,
-                            [](std::string_view line) { fmt::print(stderr, "{} {}\n", NowMs(), line); }});
+  SiteAgent agent(options,
+                  {channel.get(), &work, store.get(), ledger.get(), NowMs,
+                   [](std::string_view line) { fmt::print(stderr, "{} {}\n", NowMs(), line); }});
   return agent.Run(std::stop_token());
 }
 
@@ -131,8 +140,10 @@ absl::Status RunSite(const Flags& flags) {
 
 bool Move(int fd, int64_t bytes, std::vector<char>& buffer, bool send) {
   while (bytes > 0) {
-    const size_t most = static_cast<size_t>(std::min<int64_t>(bytes, static_cast<int64_t>(buffer.size())));
-    const ssize_t n = send ? ::send(fd, buffer.data(), most, MSG_NOSIGNAL) : ::recv(fd, buffer.data(), most, 0);
+    const size_t most =
+        static_cast<size_t>(std::min<int64_t>(bytes, static_cast<int64_t>(buffer.size())));
+    const ssize_t n =
+        send ? ::send(fd, buffer.data(), most, MSG_NOSIGNAL) : ::recv(fd, buffer.data(), most, 0);
     if (n <= 0) return false;
     bytes -= n;
   }
@@ -155,8 +166,8 @@ double Floor(int sites, int64_t bytes) {
     if (pid == 0) {
       std::vector<char> buffer(1 << 20, 'x');
       const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-      const bool done = ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 && Move(fd, bytes, buffer, false) &&
-                        Move(fd, bytes, buffer, true);
+      const bool done = ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+                        Move(fd, bytes, buffer, false) && Move(fd, bytes, buffer, true);
       ::_exit(done ? 0 : 1);
     }
     children.push_back(pid);
@@ -196,27 +207,34 @@ absl::Status RunBench(const Flags& flags) {
   shape.encoding = flags.encoding;
   MANAKO_RETURN_IF_ERROR(StartRun(central, shape));
   const RunFolder files(central.folder + "/runs/" + shape.id);
-  const int64_t wire_bytes = static_cast<int64_t>(fs::file_size(IsLossy(flags.encoding) ? files.WirePath(0) : files.ModelPath(0)));
+  const int64_t wire_bytes = static_cast<int64_t>(
+      fs::file_size(IsLossy(flags.encoding) ? files.WirePath(0) : files.ModelPath(0)));
   std::vector<double> floors = {Floor(flags.sites, wire_bytes), Floor(flags.sites, wire_bytes)};
 
   const std::string log = folder.path() + "/log";
-  MANAKO_ASSIGN_OR_RETURN(const pid_t server, Spawn({flags.manako, "server", "start", central.folder}, log));
+  MANAKO_ASSIGN_OR_RETURN(const pid_t server,
+                          Spawn({flags.manako, "server", "start", central.folder}, log));
   MANAKO_RETURN_IF_ERROR(AwaitPort(central.port));
   const int64_t server_idle_kb = StatusKb(server, "VmHWM");
   char self[4096] = {};
-  if (::readlink("/proc/self/exe", self, sizeof self - 1) <= 0) return absl::InternalError("no /proc");
+  if (::readlink("/proc/self/exe", self, sizeof self - 1) <= 0)
+    return absl::InternalError("no /proc");
   std::vector<pid_t> sites;
   for (int i = 0; i < flags.sites; ++i) {
-    MANAKO_ASSIGN_OR_RETURN(const pid_t pid, Spawn({self, "--site", fmt::format("site-{}", i + 1), "--folder", folders[static_cast<size_t>(i)], "--port",
-                                                    std::to_string(central.port), "--elements", std::to_string(flags.elements), "--threads",
-                                                    std::to_string(flags.threads), flags.compress ? "--compress" : "--raw"},
-                                                   log));
+    MANAKO_ASSIGN_OR_RETURN(
+        const pid_t pid,
+        Spawn({self, "--site", fmt::format("site-{}", i + 1), "--folder",
+               folders[static_cast<size_t>(i)], "--port", std::to_string(central.port),
+               "--elements", std::to_string(flags.elements), "--threads",
+               std::to_string(flags.threads), flags.compress ? "--compress" : "--raw"},
+              log));
     sites.push_back(pid);
   }
   std::string state;
   int64_t site_idle_kb = 0;
   // Looks rarely: it must not take part in what it measures.
-  for (int i = 0; i < 100'000 && state != "finished" && state != "failed" && state != "cancelled"; ++i) {
+  for (int i = 0; i < 100'000 && state != "finished" && state != "failed" && state != "cancelled";
+       ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(100));
     MANAKO_ASSIGN_OR_RETURN(const RunRecord run, central.store->Run(shape.id));
     state = run.state;
@@ -241,27 +259,31 @@ absl::Status RunBench(const Flags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto rounds, central.store->Rounds(shape.id));
   std::vector<double> seconds;
   for (const auto& round : rounds) {
-    const auto next = std::find_if(rounds.begin(), rounds.end(), [&](const auto& other) { return other.round == round.round + 1; });
-    if (round.round >= 2 && next != rounds.end()) seconds.push_back(static_cast<double>(next->opened_ms - round.opened_ms) / 1000);
+    const auto next = std::find_if(rounds.begin(), rounds.end(), [&](const auto& other) {
+      return other.round == round.round + 1;
+    });
+    if (round.round >= 2 && next != rounds.end())
+      seconds.push_back(static_cast<double>(next->opened_ms - round.opened_ms) / 1000);
   }
   const double round = Median(seconds), floor = Median(floors);
   const auto digits = [](double value) { return std::round(value * 1000) / 1000; };
-  nlohmann::ordered_json out = {{"elements", flags.elements},
-                                {"encoding", NameOf(flags.encoding)},
-                                {"compress", flags.compress},
-                                {"sites", flags.sites},
-                                {"wire_mb", digits(static_cast<double>(wire_bytes) / 1e6)},
-                                {"round_s", digits(round)},
-                                {"floor_s", digits(floor)},
-                                {"times", digits(round / floor)},
-                                {"rounds_s", seconds},
-                                {"floors_s", floors},
-                                {"server_peak_mb", digits(static_cast<double>(server_kb) / 1024)},
-                                {"server_idle_mb", digits(static_cast<double>(server_idle_kb) / 1024)},
-                                {"site_peak_mb", digits(static_cast<double>(site_kb) / 1024)},
-                                {"site_idle_mb", digits(static_cast<double>(site_idle_kb) / 1024)},
-                                {"server_cpu_s_per_round", digits(server_seconds / flags.rounds)},
-                                {"sites_cpu_s_per_round", digits(site_seconds / flags.rounds)}};
+  nlohmann::ordered_json out = {
+      {"elements", flags.elements},
+      {"encoding", NameOf(flags.encoding)},
+      {"compress", flags.compress},
+      {"sites", flags.sites},
+      {"wire_mb", digits(static_cast<double>(wire_bytes) / 1e6)},
+      {"round_s", digits(round)},
+      {"floor_s", digits(floor)},
+      {"times", digits(round / floor)},
+      {"rounds_s", seconds},
+      {"floors_s", floors},
+      {"server_peak_mb", digits(static_cast<double>(server_kb) / 1024)},
+      {"server_idle_mb", digits(static_cast<double>(server_idle_kb) / 1024)},
+      {"site_peak_mb", digits(static_cast<double>(site_kb) / 1024)},
+      {"site_idle_mb", digits(static_cast<double>(site_idle_kb) / 1024)},
+      {"server_cpu_s_per_round", digits(server_seconds / flags.rounds)},
+      {"sites_cpu_s_per_round", digits(site_seconds / flags.rounds)}};
   fmt::print("{}\n", out.dump());
   return absl::OkStatus();
 }
@@ -275,21 +297,30 @@ absl::Status Parse(int argc, char** argv, Flags& flags) {
     }
     if (i + 1 == argc) return InvalidArgument("{} needs a value", name);
     const std::string value = argv[++i];
-    if (name == "--manako") flags.manako = fs::absolute(value).string();
-    else if (name == "--site") flags.site = value;
-    else if (name == "--folder") flags.folder = value;
-    else if (name == "--elements") flags.elements = std::atoll(value.c_str());
-    else if (name == "--port") flags.port = std::atoi(value.c_str());
-    else if (name == "--sites") flags.sites = std::atoi(value.c_str());
-    else if (name == "--rounds") flags.rounds = std::atoi(value.c_str());
-    else if (name == "--threads") flags.threads = std::atoi(value.c_str());
+    if (name == "--manako")
+      flags.manako = fs::absolute(value).string();
+    else if (name == "--site")
+      flags.site = value;
+    else if (name == "--folder")
+      flags.folder = value;
+    else if (name == "--elements")
+      flags.elements = std::atoll(value.c_str());
+    else if (name == "--port")
+      flags.port = std::atoi(value.c_str());
+    else if (name == "--sites")
+      flags.sites = std::atoi(value.c_str());
+    else if (name == "--rounds")
+      flags.rounds = std::atoi(value.c_str());
+    else if (name == "--threads")
+      flags.threads = std::atoi(value.c_str());
     else if (name == "--encoding") {
       MANAKO_ASSIGN_OR_RETURN(flags.encoding, ParseArrayEncoding(value));
     } else {
       return InvalidArgument("unknown: {}", name);
     }
   }
-  if (flags.site.empty() && flags.manako.empty()) return InvalidArgument("--manako PATH is needed: the program whose server is measured");
+  if (flags.site.empty() && flags.manako.empty())
+    return InvalidArgument("--manako PATH is needed: the program whose server is measured");
   if (flags.rounds < 3) return InvalidArgument("--rounds must be 3 or more");
   return absl::OkStatus();
 }
@@ -301,7 +332,8 @@ int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);
   manako::bench::Flags flags;
   absl::Status status = manako::bench::Parse(argc, argv, flags);
-  if (status.ok()) status = flags.site.empty() ? manako::bench::RunBench(flags) : manako::bench::RunSite(flags);
+  if (status.ok())
+    status = flags.site.empty() ? manako::bench::RunBench(flags) : manako::bench::RunSite(flags);
   if (status.ok()) return 0;
   fmt::print(stderr, "{}\n", manako::MessageOf(status));
   return 1;

@@ -123,15 +123,18 @@ absl::Status AwaitPort(int port) {
 }
 
 std::shared_ptr<const ModelSpec> SpecOf(int64_t elements) {
-  return std::make_shared<const ModelSpec>(*ModelSpec::Create({{"w", {elements}, TensorKind::kParameter}}));
+  return std::make_shared<const ModelSpec>(
+      *ModelSpec::Create({{"w", {elements}, TensorKind::kParameter}}));
 }
 
 absl::StatusOr<Central> MakeCentralFolder(const std::string& folder) {
   Central central;
   central.folder = folder;
   central.port = FreePort();
-  MANAKO_RETURN_IF_ERROR(
-      MakeCentral(folder, {.name = "Bench", .host = "localhost", .port = central.port, .more_hosts = {"127.0.0.1"}}, NowMs()));
+  MANAKO_RETURN_IF_ERROR(MakeCentral(
+      folder,
+      {.name = "Bench", .host = "localhost", .port = central.port, .more_hosts = {"127.0.0.1"}},
+      NowMs()));
   MANAKO_ASSIGN_OR_RETURN(central.store, FederationStore::Open(folder + "/federation.db"));
   MANAKO_ASSIGN_OR_RETURN(central.enrolment, Enrolment::Open(folder, central.store.get()));
   return central;
@@ -143,7 +146,8 @@ absl::Status MakeSiteFolder(Central& central, const std::string& site, const std
   MANAKO_ASSIGN_OR_RETURN(const Invitation invitation, ParseInvitation(line));
   MANAKO_ASSIGN_OR_RETURN(const PrivateKey key, PrivateKey::Generate());
   MANAKO_ASSIGN_OR_RETURN(const std::string request, MakeSiteRequest(key, site));
-  MANAKO_ASSIGN_OR_RETURN(const auto enrolled, central.enrolment->Enrol(invitation.token, request, NowMs()));
+  MANAKO_ASSIGN_OR_RETURN(const auto enrolled,
+                          central.enrolment->Enrol(invitation.token, request, NowMs()));
   MANAKO_RETURN_IF_ERROR(key.Save(folder + "/site.key"));
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(folder + "/ca.pem", enrolled.authority));
   return WriteFileAtomically(folder + "/site.pem", enrolled.certificate);
@@ -166,7 +170,8 @@ absl::Status StartRun(Central& central, const RunShape& shape) {
     std::vector<float> some(65521);
     for (float& value : some) value = static_cast<float>(random.Normal()) * 0.02f;
     for (int64_t i = 0; i < initial.values.size(); ++i) {
-      initial.values.data()[i] = some[static_cast<size_t>(i) % some.size()] * (1.0f + static_cast<float>(i % 8191) / 8192);
+      initial.values.data()[i] =
+          some[static_cast<size_t>(i) % some.size()] * (1.0f + static_cast<float>(i % 8191) / 8192);
     }
     const RunFolder folder(central.folder + "/runs/" + shape.id);
     MANAKO_RETURN_IF_ERROR(folder.Create(initial, shape.encoding, 1));

@@ -1,4 +1,5 @@
-// What the benchmarks of the federation share: a central hospital's folder with sites that have joined, and processes.
+// What the benchmarks of the federation share: a central hospital's folder with sites that have
+// joined, and processes.
 #ifndef MANAKO_BENCH_FEDERATION_H_
 #define MANAKO_BENCH_FEDERATION_H_
 
@@ -21,7 +22,8 @@ int64_t NowMs();
 double Seconds();  // of a clock that is never set
 double Median(std::vector<double> values);
 
-// A folder that is gone with this object. Below TMPDIR: choose a disk there, a file system in memory makes syncs free.
+// A folder that is gone with this object. Below TMPDIR: choose a disk there, a file system in
+// memory makes syncs free.
 class TemporaryFolder {
  public:
   TemporaryFolder();

@@ -23,9 +23,18 @@ using testing::HasSubstr;
 const std::string& StudyDigest() {
   static const std::string digest = [] {
     const TemporaryFolder folder;
-    const ProcessResult study = RunManako({"study", Hospitals::union_manifest(), "--group-column", "patient", "--site-column", "site", "--split-column",
-                                           "split", "--image-size", "32", "--model", "cnn3", "--rounds", "3", "--local-epochs", "1", "--seed", "5",
-                                           "--select", "last", "--arms", "federated", "--out", folder / "study"});
+    const ProcessResult study = RunManako({"study",          Hospitals::union_manifest(),
+                                           "--group-column", "patient",
+                                           "--site-column",  "site",
+                                           "--split-column", "split",
+                                           "--image-size",   "32",
+                                           "--model",        "cnn3",
+                                           "--rounds",       "3",
+                                           "--local-epochs", "1",
+                                           "--seed",         "5",
+                                           "--select",       "last",
+                                           "--arms",         "federated",
+                                           "--out",          folder / "study"});
     EXPECT_EQ(study.exit_code, 0) << study.err;
     return DigestOfModel(folder / "study/model.pt");
   }();
@@ -51,8 +60,11 @@ TEST(Federation, OverTheNetworkItIsTheStudyToTheBit) {
   ExpectGoodBooks(hospitals, run);
   for (const std::string& site : Hospitals::Sites()) {
     // The model is kept there too, and every byte that left is in the ledger.
-    for (int i = 0; i < 500 && !fs::exists(hospitals.site(site) + "/runs/" + run + "/models/final.pt"); ++i) Hospitals::SleepMs(20);
-    EXPECT_EQ(DigestOfModel(hospitals.site(site) + "/runs/" + run + "/models/final.pt"), StudyDigest());
+    for (int i = 0;
+         i < 500 && !fs::exists(hospitals.site(site) + "/runs/" + run + "/models/final.pt"); ++i)
+      Hospitals::SleepMs(20);
+    EXPECT_EQ(DigestOfModel(hospitals.site(site) + "/runs/" + run + "/models/final.pt"),
+              StudyDigest());
     const ProcessResult ledger = RunManako({"site", "ledger", hospitals.site(site), "--json"});
     EXPECT_EQ(ledger.exit_code, 0) << ledger.err;
     const auto lines = nlohmann::json::parse(ledger.out)["lines"];
@@ -66,12 +78,15 @@ TEST(Federation, OverTheNetworkItIsTheStudyToTheBit) {
   }
 }
 
-// Whether all of it is to be tested, and not what continuous integration has time for: `manako.sh soak`.
+// Whether all of it is to be tested, and not what continuous integration has time for: `manako.sh
+// soak`.
 bool Soaks() { return std::getenv("MANAKO_SOAK") != nullptr; }
 
-// Steps in about the order in which a run passes them, so that a process that dies at one comes to the next.
+// Steps in about the order in which a run passes them, so that a process that dies at one comes to
+// the next.
 int Rank(const std::string& point) {
-  static const std::vector<std::string> parts = {"offer", "", "site.test_", "final_model", "model_exported", "run_ended"};
+  static const std::vector<std::string> parts = {
+      "offer", "", "site.test_", "final_model", "model_exported", "run_ended"};
   for (size_t i = parts.size(); i-- > 0;) {
     if (!parts[i].empty() && point.find(parts[i]) != std::string::npos) return static_cast<int>(i);
   }
@@ -82,15 +97,18 @@ int Rank(const std::string& point) {
 std::vector<std::string> NamedSteps() {
   std::vector<std::string> steps;
   for (const std::string& point : Lines(RunManako({"crash-points"}).out)) {
-    const bool people = point.find("approval") != std::string::npos || point.find("consent") != std::string::npos;
+    const bool people =
+        point.find("approval") != std::string::npos || point.find("consent") != std::string::npos;
     if (!people) steps.push_back(point);
   }
-  std::stable_sort(steps.begin(), steps.end(), [](const auto& a, const auto& b) { return Rank(a) < Rank(b); });
+  std::stable_sort(steps.begin(), steps.end(),
+                   [](const auto& a, const auto& b) { return Rank(a) < Rank(b); });
   return steps;
 }
 
-// A process dies at each named step, with its successor dying at the next one, until all were hit; then the run ends as if
-// nothing had been. In continuous integration the sites share their steps; to soak, each dies at all of them.
+// A process dies at each named step, with its successor dying at the next one, until all were hit;
+// then the run ends as if nothing had been. In continuous integration the sites share their steps;
+// to soak, each dies at all of them.
 TEST(Federation, SurvivesACrashAtEveryNamedStep) {
   const std::vector<std::string> steps = NamedSteps();
   ASSERT_GT(steps.size(), 20u);
@@ -106,7 +124,9 @@ TEST(Federation, SurvivesACrashAtEveryNamedStep) {
       queues[Hospitals::Sites()[static_cast<size_t>(turn++ % 3)]].push_back(step);
     }
   }
-  const auto next = [&](const std::string& who) { return queues[who].empty() ? std::string() : queues[who].front(); };
+  const auto next = [&](const std::string& who) {
+    return queues[who].empty() ? std::string() : queues[who].front();
+  };
   int crashes = 0, runs = 0;
   const auto left = [&] {
     std::string text;
@@ -135,7 +155,8 @@ TEST(Federation, SurvivesACrashAtEveryNamedStep) {
     // Steps behind the end of the run: until every site has said that it is over there too.
     const auto ended = [&] {
       int sites = 0;
-      for (const auto& event : hospitals.Events()) sites += event.value("event", "") == "site_ended" ? 1 : 0;
+      for (const auto& event : hospitals.Events())
+        sites += event.value("event", "") == "site_ended" ? 1 : 0;
       return sites;
     };
     for (int i = 0; i < 3000 && ended() < 3; ++i) {
@@ -178,7 +199,8 @@ TEST(Federation, SurvivesKillsAtRandomMoments) {
     for (const std::string& site : Hospitals::Sites()) hospitals.Kill(site);
     trainings += hospitals.trainings();
   }
-  fmt::print("{} kills in {} runs; {} trainings of {} that were needed\n", done, runs, trainings, runs * 9);
+  fmt::print("{} kills in {} runs; {} trainings of {} that were needed\n", done, runs, trainings,
+             runs * 9);
 }
 
 TEST(Federation, ARevokedSiteEndsAndSaysWhy) {
@@ -200,7 +222,9 @@ TEST(Federation, ASiteThatHasLeftIsNoneAnyMore) {
   Hospitals hospitals;
   const std::string east = hospitals.site("east");
   hospitals.Start("east");
-  for (int i = 0; i < 500 && RunManako({"site", "status", east}).out.find("running") == std::string::npos; ++i) Hospitals::SleepMs(20);
+  for (int i = 0;
+       i < 500 && RunManako({"site", "status", east}).out.find("running") == std::string::npos; ++i)
+    Hospitals::SleepMs(20);
   ProcessResult left = RunManako({"site", "leave", east});
   EXPECT_EQ(left.exit_code, 2);
   EXPECT_THAT(left.err, HasSubstr("stop it first"));
@@ -211,7 +235,8 @@ TEST(Federation, ASiteThatHasLeftIsNoneAnyMore) {
   left = RunManako({"site", "leave", east, "--why", "the study is over"});
   EXPECT_EQ(left.exit_code, 0) << left.err;
   EXPECT_FALSE(fs::exists(east + "/site.key"));
-  const auto sites = nlohmann::json::parse(RunManako({"server", "sites", hospitals.central(), "--json"}).out);
+  const auto sites =
+      nlohmann::json::parse(RunManako({"server", "sites", hospitals.central(), "--json"}).out);
   EXPECT_EQ(sites[0]["state"], "left");
   const ProcessResult again = RunManako({"site", "start", east});
   EXPECT_EQ(again.exit_code, 2);
@@ -228,8 +253,10 @@ TEST(Federation, BadCommandsGetOneLine) {
     return result.err;
   };
   EXPECT_THAT(line({"server", "start", folder / "nothing"}), HasSubstr("server init"));
-  EXPECT_THAT(line({"server", "init", folder / "c", "--name", "X", "--host", "bad host"}), HasSubstr("bad host"));
-  EXPECT_THAT(line({"site", "join", "manako://nonsense", folder / "s", "--data", folder.path()}), HasSubstr("invitation"));
+  EXPECT_THAT(line({"server", "init", folder / "c", "--name", "X", "--host", "bad host"}),
+              HasSubstr("bad host"));
+  EXPECT_THAT(line({"site", "join", "manako://nonsense", folder / "s", "--data", folder.path()}),
+              HasSubstr("invitation"));
   EXPECT_THAT(line({"site", "start", folder / "s"}), HasSubstr("site join"));
   EXPECT_THAT(line({"run", "list", folder / "nothing"}), HasSubstr("server init"));
   EXPECT_FALSE(fs::exists(folder / "nothing"));
@@ -239,10 +266,15 @@ TEST(Federation, BadCommandsGetOneLine) {
 TEST(Federation, AnInvitationOfAnotherAuthorityIsOneLine) {
   Hospitals hospitals;
   const std::string other = hospitals.path("other");
-  ASSERT_EQ(RunManako({"server", "init", other, "--name", "Other", "--host", "127.0.0.1", "--port", std::to_string(Hospitals::port())}).exit_code, 0);
+  ASSERT_EQ(RunManako({"server", "init", other, "--name", "Other", "--host", "127.0.0.1", "--port",
+                       std::to_string(Hospitals::port())})
+                .exit_code,
+            0);
   const ProcessResult invited = RunManako({"server", "invite", other, "--site", "south"});
   ASSERT_EQ(invited.exit_code, 0) << invited.err;
-  const ProcessResult joined = RunManako({"site", "join", Lines(invited.out).at(0), hospitals.path("south"), "--data", Hospitals::union_manifest()});
+  const ProcessResult joined =
+      RunManako({"site", "join", Lines(invited.out).at(0), hospitals.path("south"), "--data",
+                 Hospitals::union_manifest()});
   EXPECT_EQ(joined.exit_code, 2) << joined.err;
   ASSERT_EQ(Lines(joined.err).size(), 1u) << joined.err;
   EXPECT_THAT(joined.err, HasSubstr("another authority"));

@@ -1,4 +1,5 @@
-// A federation of real processes on this machine: a central hospital and three branch hospitals with synthetic images.
+// A federation of real processes on this machine: a central hospital and three branch hospitals
+// with synthetic images.
 #ifndef MANAKO_TESTS_HOSPITALS_H_
 #define MANAKO_TESTS_HOSPITALS_H_
 
@@ -17,13 +18,14 @@ namespace manako {
 
 class Hospitals {
  public:
-  // A federation that east, north and west have joined, with images dealt to them by patient: made once for each test program,
-  // and copied. One at a time: they share a port. Its server runs.
+  // A federation that east, north and west have joined, with images dealt to them by patient: made
+  // once for each test program, and copied. One at a time: they share a port. Its server runs.
   Hospitals();
   ~Hospitals();
 
   static const std::vector<std::string>& Sites();
-  // All images of all sites with the columns file, label, patient, site and split: what a study trains on.
+  // All images of all sites with the columns file, label, patient, site and split: what a study
+  // trains on.
   static std::string union_manifest();
   static int port();
   std::string central() const { return folder_ / "central"; }
@@ -57,7 +59,8 @@ class Hospitals {
   std::string State(const std::string& run) { return Show(run).value("state", ""); }
   // The events of central/server.log.
   std::vector<nlohmann::json> Events();
-  // Waits for the run to finish, calling `meanwhile` every few milliseconds. False: it failed, or it took too long.
+  // Waits for the run to finish, calling `meanwhile` every few milliseconds. False: it failed, or
+  // it took too long.
   template <typename Meanwhile>
   bool WaitUntilFinished(const std::string& run, Meanwhile meanwhile) {
     for (int i = 0; i < 15000; ++i) {
@@ -75,7 +78,8 @@ class Hospitals {
     return false;
   }
   static void SleepMs(int ms);
-  // The digest of the last round's model (ParameterSet::Digest), from what `manako run export` writes.
+  // The digest of the last round's model (ParameterSet::Digest), from what `manako run export`
+  // writes.
   std::string Digest(const std::string& run, int round);
   nlohmann::json Show(const std::string& run);
   // Rounds that the ended processes of all sites have begun to train.
@@ -87,7 +91,8 @@ class Hospitals {
   TemporaryFolder folder_;
   std::map<std::string, std::unique_ptr<Process>> processes_;
   std::map<std::string, std::string> said_;  // by those that have ended
-  // Runs and rounds whose update the server had when the site's present process began: it must not train them.
+  // Runs and rounds whose update the server had when the site's present process began: it must not
+  // train them.
   std::map<std::string, std::set<std::string>> had_;
   int trainings_ = 0;
 };

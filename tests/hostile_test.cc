@@ -1,5 +1,5 @@
-// Hostile peers against the server as it is started, over real sockets. Behind each attack the honest sites end their run, and its
-// model has the bits of an undisturbed one.
+// Hostile peers against the server as it is started, over real sockets. Behind each attack the
+// honest sites end their run, and its model has the bits of an undisturbed one.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -33,11 +33,11 @@
 #include "fixtures.h"
 #include "identity/certificate.h"
 #include "manako/v1/federation.grpc.pb.h"
-#include "wire/convert.h"
-#include "wire/testing.h"
 #include "peer.h"
 #include "process.h"
 #include "server/run_folder.h"
+#include "wire/convert.h"
+#include "wire/testing.h"
 
 namespace manako {
 namespace {
@@ -53,7 +53,8 @@ int ConnectTcp(int port) {
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   address.sin_port = htons(static_cast<uint16_t>(port));
-  if (fd >= 0 && ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0) return fd;
+  if (fd >= 0 && ::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0)
+    return fd;
   if (fd >= 0) ::close(fd);
   return -1;
 }
@@ -71,7 +72,8 @@ class Tls {
     fd_ = ConnectTcp(port);
     if (peer != nullptr) {
       const std::string key = std::string(peer->key().ToPem().text());
-      BIO* bio = ::BIO_new_mem_buf(peer->joined().certificate.data(), static_cast<int>(peer->joined().certificate.size()));
+      BIO* bio = ::BIO_new_mem_buf(peer->joined().certificate.data(),
+                                   static_cast<int>(peer->joined().certificate.size()));
       X509* certificate = ::PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
       ::BIO_free(bio);
       bio = ::BIO_new_mem_buf(key.data(), static_cast<int>(key.size()));
@@ -95,7 +97,9 @@ class Tls {
     if (fd_ >= 0) ::close(fd_);
   }
   bool good() const { return good_; }
-  bool Write(const std::string& bytes) { return ::SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) > 0; }
+  bool Write(const std::string& bytes) {
+    return ::SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) > 0;
+  }
   // Until the server closes, or enough has come.
   std::string Read(size_t most) {
     std::string all;
@@ -127,14 +131,17 @@ std::string Frame(uint8_t type, uint8_t flags, uint32_t stream, const std::strin
 
 // A header, literal and not indexed.
 std::string Header(const std::string& name, const std::string& value) {
-  return std::string(1, '\0') + static_cast<char>(name.size()) + name + static_cast<char>(value.size()) + value;
+  return std::string(1, '\0') + static_cast<char>(name.size()) + name +
+         static_cast<char>(value.size()) + value;
 }
 
 // The beginning of a gRPC call, up to its messages.
 std::string CallOf(const std::string& method) {
   return "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(4, 0, 0, "") +
-         Frame(1, 4, 1, Header(":method", "POST") + Header(":scheme", "https") + Header(":path", method) + Header(":authority", "127.0.0.1") +
-                            Header("content-type", "application/grpc") + Header("te", "trailers"));
+         Frame(1, 4, 1,
+               Header(":method", "POST") + Header(":scheme", "https") + Header(":path", method) +
+                   Header(":authority", "127.0.0.1") + Header("content-type", "application/grpc") +
+                   Header("te", "trailers"));
 }
 
 class HostileTest : public testing::Test {
@@ -147,10 +154,12 @@ class HostileTest : public testing::Test {
     ::setrlimit(RLIMIT_NOFILE, &limit);
     folder_ = new TemporaryFolder();
     port_ = FreePort();
-    const ProcessResult made = RunManako({"server", "init", Central(), "--name", "Test", "--host", "127.0.0.1", "--port", std::to_string(port_)});
+    const ProcessResult made = RunManako({"server", "init", Central(), "--name", "Test", "--host",
+                                          "127.0.0.1", "--port", std::to_string(port_)});
     ASSERT_EQ(made.exit_code, 0) << made.err;
     StartServer();
-    for (const char* site : {"east", "north", "west", "evil"}) peers_[site] = NewPeer(site).release();
+    for (const char* site : {"east", "north", "west", "evil"})
+      peers_[site] = NewPeer(site).release();
     // The model of a run that nobody disturbs.
     StartRun();
     ASSERT_TRUE(Gather());
@@ -167,7 +176,8 @@ class HostileTest : public testing::Test {
   static std::string Central() { return *folder_ / "central"; }
   static void StartServer() {
     delete server_;
-    server_ = Process::Start({.arguments = {"server", "start", Central(), "--listen", fmt::format("127.0.0.1:{}", port_), "--threads", "1"},
+    server_ = Process::Start({.arguments = {"server", "start", Central(), "--listen",
+                                            fmt::format("127.0.0.1:{}", port_), "--threads", "1"},
                               .timeout_ms = 1'200'000})
                   .release();
     ASSERT_TRUE(server_->WaitForError("listens at")) << server_->ErrorSoFar();
@@ -179,10 +189,13 @@ class HostileTest : public testing::Test {
   }
   static void StartRun() {
     Spill(*folder_ / "run.toml",
-          "[run]\nname = \"test\"\nclasses = [\"a\", \"b\"]\nseed = 5\nquorum = 3\ndeadline_minutes = 600\nmax_norm_ratio = 10\nsites = [\"east\", \"evil\", \"north\", "
-          "\"west\"]\n[data]\nimage_size = 32\n[model]\narchitecture = \"cnn3\"\n[train]\nlocal_epochs = 1\n[federation]\nrounds = 2\n"
+          "[run]\nname = \"test\"\nclasses = [\"a\", \"b\"]\nseed = 5\nquorum = "
+          "3\ndeadline_minutes = 600\nmax_norm_ratio = 10\nsites = [\"east\", \"evil\", \"north\", "
+          "\"west\"]\n[data]\nimage_size = 32\n[model]\narchitecture = "
+          "\"cnn3\"\n[train]\nlocal_epochs = 1\n[federation]\nrounds = 2\n"
           "select = \"last\"\n");
-    const ProcessResult created = RunManako({"run", "create", Central(), *folder_ / "run.toml", "--start"});
+    const ProcessResult created =
+        RunManako({"run", "create", Central(), *folder_ / "run.toml", "--start"});
     ASSERT_EQ(created.exit_code, 0) << created.err;
     run_ = Lines(created.out).at(0);
     spec_ = *RunFolder(Central() + "/runs/" + run_).Spec();
@@ -196,9 +209,12 @@ class HostileTest : public testing::Test {
   // The honest sites' part. The SHA-256 of the final model; empty where it came to nothing.
   static std::string WorkToTheEnd() {
     std::vector<std::thread> threads;
-    absl::StatusOr<std::string> ends[3] = {absl::UnknownError(""), absl::UnknownError(""), absl::UnknownError("")};
+    absl::StatusOr<std::string> ends[3] = {absl::UnknownError(""), absl::UnknownError(""),
+                                           absl::UnknownError("")};
     for (int i = 0; i < 3; ++i) {
-      threads.emplace_back([&ends, i] { ends[i] = peers_[kHonest[i]]->WorkToTheEnd(spec_, 0.125f * static_cast<float>(i + 1)); });
+      threads.emplace_back([&ends, i] {
+        ends[i] = peers_[kHonest[i]]->WorkToTheEnd(spec_, 0.125f * static_cast<float>(i + 1));
+      });
     }
     for (std::thread& thread : threads) thread.join();
     for (const auto& end : ends) EXPECT_TRUE(end.ok()) << end.status();
@@ -241,40 +257,62 @@ TEST_F(HostileTest, CertificatesThatAreNone) {
   // None at all.
   grpc::SslCredentialsOptions anonymous;
   anonymous.pem_root_certs = Evil().joined().authority;
-  const auto stub = v1::Federation::NewStub(grpc::CreateChannel(fmt::format("127.0.0.1:{}", port_), grpc::SslCredentials(anonymous)));
+  const auto stub = v1::Federation::NewStub(
+      grpc::CreateChannel(fmt::format("127.0.0.1:{}", port_), grpc::SslCredentials(anonymous)));
   {
     grpc::ClientContext context;
     v1::Task task;
-    EXPECT_EQ(stub->NextTask(&context, v1::NextTaskRequest(), &task).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+    EXPECT_EQ(stub->NextTask(&context, v1::NextTaskRequest(), &task).error_code(),
+              grpc::StatusCode::UNAUTHENTICATED);
   }
   {
     grpc::ClientContext context;
     v1::Receipt receipt;
-    EXPECT_EQ(stub->Submit(&context, v1::Submission(), &receipt).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+    EXPECT_EQ(stub->Submit(&context, v1::Submission(), &receipt).error_code(),
+              grpc::StatusCode::UNAUTHENTICATED);
   }
   // Another authority's, for a site's name and with the right name of the federation.
   const PrivateKey other_key = *PrivateKey::Generate(), key = *PrivateKey::Generate();
   const CertificateAuthority other{*MakeFederationCa(other_key, "Test", absl::Now()), other_key};
   const std::string request = *MakeSiteRequest(key, "east");
-  EXPECT_FALSE(Evil().Connect(SignSiteRequest(other, request, "east", absl::Now())->pem, &key)->Hello(now).ok());
-  // This authority's: expired; not yet valid; for a site's name with a key that the site does not have; for a site that never joined;
-  // the authority's own; the server's.
+  EXPECT_FALSE(Evil()
+                   .Connect(SignSiteRequest(other, request, "east", absl::Now())->pem, &key)
+                   ->Hello(now)
+                   .ok());
+  // This authority's: expired; not yet valid; for a site's name with a key that the site does not
+  // have; for a site that never joined; the authority's own; the server's.
   const PrivateKey ca_key = *PrivateKey::Load(Central() + "/ca.key");
   const CertificateAuthority own{*ParseCertificate(Slurp(Central() + "/ca.pem")), ca_key};
   const std::string own_request = *MakeSiteRequest(Evil().key(), "evil");
   const absl::Time long_hence = absl::Now() + absl::Hours(24 * 200);
-  EXPECT_FALSE(Evil().Connect(SignSiteRequest(own, own_request, "evil", absl::Now() - absl::Hours(2), absl::Hours(1))->pem)->Hello(now).ok());
-  EXPECT_FALSE(Evil().Connect(SignSiteRequest(own, own_request, "evil", long_hence)->pem)->Hello(now).ok());
-  EXPECT_EQ(Evil().Connect(SignSiteRequest(own, request, "east", absl::Now())->pem, &key)->Hello(now).status().code(),
+  EXPECT_FALSE(Evil()
+                   .Connect(SignSiteRequest(own, own_request, "evil", absl::Now() - absl::Hours(2),
+                                            absl::Hours(1))
+                                ->pem)
+                   ->Hello(now)
+                   .ok());
+  EXPECT_FALSE(
+      Evil().Connect(SignSiteRequest(own, own_request, "evil", long_hence)->pem)->Hello(now).ok());
+  EXPECT_EQ(Evil()
+                .Connect(SignSiteRequest(own, request, "east", absl::Now())->pem, &key)
+                ->Hello(now)
+                .status()
+                .code(),
             absl::StatusCode::kPermissionDenied);
-  EXPECT_EQ(Evil().Connect(SignSiteRequest(own, request, "nobody", absl::Now())->pem, &key)->Hello(now).status().code(),
+  EXPECT_EQ(Evil()
+                .Connect(SignSiteRequest(own, request, "nobody", absl::Now())->pem, &key)
+                ->Hello(now)
+                .status()
+                .code(),
             absl::StatusCode::kPermissionDenied);
   EXPECT_FALSE(Evil().Connect(Slurp(Central() + "/ca.pem"), &ca_key)->Hello(now).ok());
   const PrivateKey server_key = *PrivateKey::Load(Central() + "/server.key");
   EXPECT_FALSE(Evil().Connect(Slurp(Central() + "/server.pem"), &server_key)->Hello(now).ok());
-  // One site's certificate with another's key; and the same again in a good one, which shows that the above were not refused by chance.
+  // One site's certificate with another's key; and the same again in a good one, which shows that
+  // the above were not refused by chance.
   EXPECT_FALSE(Evil().Connect(peers_["east"]->joined().certificate)->Hello(now).ok());
-  EXPECT_TRUE(Evil().Connect(SignSiteRequest(own, own_request, "evil", absl::Now())->pem)->Hello(now).ok());
+  EXPECT_TRUE(
+      Evil().Connect(SignSiteRequest(own, own_request, "evil", absl::Now())->pem)->Hello(now).ok());
   ASSERT_TRUE(Gather());
   ExpectUndisturbed();
 }
@@ -288,7 +326,8 @@ TEST_F(HostileTest, ARevokedSiteIsOutAtOnce) {
   EXPECT_FALSE(gone->Next<RoundTask>().has_value());
   EXPECT_EQ(gone->last_error().code(), absl::StatusCode::kPermissionDenied) << gone->last_error();
   EXPECT_EQ(gone->Connect()->ReportStatus({}).status().code(), absl::StatusCode::kPermissionDenied);
-  EXPECT_EQ(gone->Connect()->Renew(gone->key(), 0).status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(gone->Connect()->Renew(gone->key(), 0).status().code(),
+            absl::StatusCode::kPermissionDenied);
   ExpectUndisturbed();
 }
 
@@ -313,7 +352,8 @@ TEST_F(HostileTest, AReplayCountsOnceAndAnotherRoundsNever) {
   EXPECT_EQ(east.Send(second).status().code(), absl::StatusCode::kFailedPrecondition);
   Spill(Evil().UpdateFile(), bytes);
   EXPECT_EQ(Evil().Send(first).status().code(), absl::StatusCode::kFailedPrecondition);
-  for (int i = 1; i < 3; ++i) ASSERT_TRUE(peers_[kHonest[i]]->DoRound(spec_, 0.125f * static_cast<float>(i + 1)).ok());
+  for (int i = 1; i < 3; ++i)
+    ASSERT_TRUE(peers_[kHonest[i]]->DoRound(spec_, 0.125f * static_cast<float>(i + 1)).ok());
   // Round 1 is closed.
   const auto next = east.Next<RoundTask>();
   ASSERT_TRUE(next.has_value() && next->round == 2);
@@ -325,7 +365,8 @@ TEST_F(HostileTest, AReplayCountsOnceAndAnotherRoundsNever) {
   renamed.round = 2;
   EXPECT_FALSE(east.Send(renamed).ok());  // trained from another model than round 2's
   ExpectUndisturbed();
-  for (const int round : {1, 2}) EXPECT_EQ(Books(round), nlohmann::json({{"asked", 3}, {"answered", 3}}));
+  for (const int round : {1, 2})
+    EXPECT_EQ(Books(round), nlohmann::json({{"asked", 3}, {"answered", 3}}));
 }
 
 TEST_F(HostileTest, NumbersThatAreNoneAreNotAveraged) {
@@ -352,13 +393,15 @@ TEST_F(HostileTest, NumbersThatAreNoneAreNotAveraged) {
       const auto receipt = Evil().Send(submission);
       ASSERT_TRUE(receipt.ok()) << receipt.status();
       if (poison == 1e30f) {
-        EXPECT_EQ(receipt->state, Receipt::State::kKept) << "its size shows when the others' are there";
+        EXPECT_EQ(receipt->state, Receipt::State::kKept)
+            << "its size shows when the others' are there";
       } else {
         EXPECT_EQ(receipt->state, Receipt::State::kRefused);
         EXPECT_THAT(receipt->why, HasSubstr("NaN or infinite"));
       }
       if (round == 1) {
-        for (int i = 0; i < 3; ++i) ASSERT_TRUE(peers_[kHonest[i]]->DoRound(spec_, 0.125f * static_cast<float>(i + 1)).ok());
+        for (int i = 0; i < 3; ++i)
+          ASSERT_TRUE(peers_[kHonest[i]]->DoRound(spec_, 0.125f * static_cast<float>(i + 1)).ok());
       }
     }
     std::thread evil([] {
@@ -368,7 +411,8 @@ TEST_F(HostileTest, NumbersThatAreNoneAreNotAveraged) {
     });
     ExpectUndisturbed();
     evil.join();
-    for (const int round : {1, 2}) EXPECT_EQ(Books(round), nlohmann::json({{"asked", 4}, {"answered", 3}, {"refused", 1}}));
+    for (const int round : {1, 2})
+      EXPECT_EQ(Books(round), nlohmann::json({{"asked", 4}, {"answered", 3}, {"refused", 1}}));
   }
 }
 
@@ -378,11 +422,14 @@ TEST_F(HostileTest, ChunksThatLie) {
   Peer& east = *peers_["east"];
   const auto task = east.Next<RoundTask>();
   ASSERT_TRUE(task.has_value());
-  const Submission submission = *east.Train(*task, spec_, [](float value) { return value + 0.125f; });
+  const Submission submission =
+      *east.Train(*task, spec_, [](float value) { return value + 0.125f; });
   const std::string bytes = Slurp(east.UpdateFile());
   const auto channel = RawChannel(east.joined(), east.key(), fmt::format("127.0.0.1:{}", port_));
   const auto stub = v1::Federation::NewStub(channel);
-  const auto upload = [&](const std::vector<v1::UploadPart>& parts) { return RawUpload(*stub, parts); };
+  const auto upload = [&](const std::vector<v1::UploadPart>& parts) {
+    return RawUpload(*stub, parts);
+  };
   v1::UploadPart begin, good;
   *begin.mutable_submission() = ToProto(submission);
   good.mutable_chunk()->set_data(bytes.substr(0, 1000));
@@ -411,7 +458,8 @@ TEST_F(HostileTest, ChunksThatLie) {
   // Bytes that are no message, and a message that is another's.
   Random random(1, "hostile.messages");
   grpc::GenericStub generic(channel);
-  for (const char* method : {"Hello", "NextTask", "Answer", "ReportStatus", "BeginUpload", "Submit", "Renew"}) {
+  for (const char* method :
+       {"Hello", "NextTask", "Answer", "ReportStatus", "BeginUpload", "Submit", "Renew"}) {
     for (int i = 0; i < (Soaks() ? 200 : 10); ++i) {
       const std::string message = RandomBytes(random, random.Below(200));
       const grpc::Slice slice(message);
@@ -420,7 +468,8 @@ TEST_F(HostileTest, ChunksThatLie) {
       grpc::ClientContext context;
       context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
       grpc::CompletionQueue queue;
-      const auto call = generic.PrepareUnaryCall(&context, std::string("/manako.v1.Federation/") + method, request, &queue);
+      const auto call = generic.PrepareUnaryCall(
+          &context, std::string("/manako.v1.Federation/") + method, request, &queue);
       call->StartCall();
       grpc::Status status;
       call->Finish(&reply, &status, nullptr);
@@ -434,7 +483,8 @@ TEST_F(HostileTest, ChunksThatLie) {
   // A message that says it has 4 GiB, and one of 40 MiB that really has: nothing is kept of either.
   Tls line(port_, &Evil());
   ASSERT_TRUE(line.good());
-  EXPECT_TRUE(line.Write(CallOf("/manako.v1.Federation/Upload") + Frame(0, 0, 1, std::string("\0\xff\xff\xff\xff", 5) + "abc")));
+  EXPECT_TRUE(line.Write(CallOf("/manako.v1.Federation/Upload") +
+                         Frame(0, 0, 1, std::string("\0\xff\xff\xff\xff", 5) + "abc")));
   EXPECT_THAT(line.Read(20), testing::Not(testing::IsEmpty()));
   v1::UploadPart large;
   large.mutable_chunk()->set_data(std::string(40 << 20, 'x'));
@@ -455,7 +505,9 @@ TEST_F(HostileTest, RandomBytesOnThePort) {
       case 1: {  // instead of TLS, or behind the first bytes of a handshake
         const int fd = ConnectTcp(port_);
         ASSERT_GE(fd, 0);
-        const std::string bytes = i % 6 == 0 ? noise : std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + noise;
+        const std::string bytes =
+            i % 6 == 0 ? noise
+                       : std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11) + noise;
         sent += ::send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL) > 0 ? 1 : 0;
         ::close(fd);
         break;
@@ -474,12 +526,18 @@ TEST_F(HostileTest, RandomBytesOnThePort) {
       }
       case 4: {
         Tls line(port_, &Evil());
-        sent += line.good() && line.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(4, 0, 0, "") + noise) ? 1 : 0;
+        sent += line.good() &&
+                        line.Write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(4, 0, 0, "") + noise)
+                    ? 1
+                    : 0;
         break;
       }
       case 5: {  // as the messages of a call
         Tls line(port_, &Evil());
-        sent += line.good() && line.Write(CallOf("/manako.v1.Federation/Upload") + Frame(0, 1, 1, noise)) ? 1 : 0;
+        sent += line.good() &&
+                        line.Write(CallOf("/manako.v1.Federation/Upload") + Frame(0, 1, 1, noise))
+                    ? 1
+                    : 0;
         break;
       }
     }
@@ -494,7 +552,8 @@ TEST_F(HostileTest, ThousandsOfConnections) {
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
   if (limit.rlim_cur < static_cast<rlim_t>(wanted) + 500) {
-    GTEST_SKIP() << "this machine allows " << limit.rlim_cur << " open files, and " << wanted << " connections need more";
+    GTEST_SKIP() << "this machine allows " << limit.rlim_cur << " open files, and " << wanted
+                 << " connections need more";
   }
   StartRun();
   ASSERT_TRUE(Gather());
@@ -505,7 +564,8 @@ TEST_F(HostileTest, ThousandsOfConnections) {
     if (fd < 0) continue;
     connections.push_back(fd);
     // Silent ones, ones that begin a handshake and do not go on, and ones that talk nonsense.
-    if (i % 3 == 1) static_cast<void>(::send(fd, "\x16\x03\x01\x02\x00", 5, MSG_NOSIGNAL | MSG_DONTWAIT));
+    if (i % 3 == 1)
+      static_cast<void>(::send(fd, "\x16\x03\x01\x02\x00", 5, MSG_NOSIGNAL | MSG_DONTWAIT));
     if (i % 3 == 2) {
       const std::string noise = RandomBytes(random, 64);
       static_cast<void>(::send(fd, noise.data(), noise.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
@@ -524,7 +584,8 @@ TEST_F(HostileTest, SlowReadersAndWriters) {
   const auto task = peers_["east"]->Next<RoundTask>();
   ASSERT_TRUE(task.has_value());
   std::vector<std::unique_ptr<Tls>> lines;
-  // A window of one byte, and downloads and uploads that stand still: more of each than the server has threads.
+  // A window of one byte, and downloads and uploads that stand still: more of each than the server
+  // has threads.
   const std::string tiny_window = Frame(4, 0, 0, std::string("\0\x04\0\0\0\x01", 6));
   v1::DownloadRequest request;
   request.set_run(run_);
@@ -537,8 +598,12 @@ TEST_F(HostileTest, SlowReadersAndWriters) {
   for (int i = 0; i < (Soaks() ? 200 : 30); ++i) {
     lines.push_back(std::make_unique<Tls>(port_, peers_["east"]));
     ASSERT_TRUE(lines.back()->good());
-    const std::string call = CallOf(i % 2 == 0 ? "/manako.v1.Federation/Download" : "/manako.v1.Federation/Upload").substr(preface.size());
-    EXPECT_TRUE(lines.back()->Write(preface + tiny_window + call + (i % 2 == 0 ? Frame(0, 1, 1, message) : Frame(0, 0, 1, std::string("\0\0\0\x01", 4)))));
+    const std::string call =
+        CallOf(i % 2 == 0 ? "/manako.v1.Federation/Download" : "/manako.v1.Federation/Upload")
+            .substr(preface.size());
+    EXPECT_TRUE(lines.back()->Write(
+        preface + tiny_window + call +
+        (i % 2 == 0 ? Frame(0, 1, 1, message) : Frame(0, 0, 1, std::string("\0\0\0\x01", 4)))));
   }
   // The task that was looked at is given again.
   ExpectUndisturbed();
@@ -550,11 +615,16 @@ TEST_F(HostileTest, MoreConnectionsThanTheServerMayHave) {
   server_->Signal(SIGKILL);
   server_->Finish();
   delete server_;
-  server_ = Process::Start({.program = "/bin/sh",
-                            .arguments = {"-c", fmt::format("ulimit -n 200 && exec {} server start {} --listen 127.0.0.1:{} --threads 1",
-                                                            MANAKO_PROGRAM, Central(), port_)},
-                            .timeout_ms = 1'200'000})
-                .release();
+  server_ =
+      Process::Start(
+          {.program = "/bin/sh",
+           .arguments =
+               {"-c",
+                fmt::format(
+                    "ulimit -n 200 && exec {} server start {} --listen 127.0.0.1:{} --threads 1",
+                    MANAKO_PROGRAM, Central(), port_)},
+           .timeout_ms = 1'200'000})
+          .release();
   ASSERT_TRUE(server_->WaitForError("listens at")) << server_->ErrorSoFar();
   std::vector<int> connections;
   for (int i = 0; i < 400; ++i) {

@@ -1,5 +1,6 @@
-// Bad lines between the sites and the server as it is started: cut anywhere, slow, parted, behind a proxy. The sites are the program's
-// own agents with the program's own channel; only their training is an addition. Every run ends, with the bits of one over a good line.
+// Bad lines between the sites and the server as it is started: cut anywhere, slow, parted, behind a
+// proxy. The sites are the program's own agents with the program's own channel; only their training
+// is an addition. Every run ends, with the bits of one over a good line.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -44,7 +45,8 @@ int64_t NowMs() { return absl::ToUnixMillis(absl::Now()); }
 // Adds `add` to each number of the model.
 class Adder : public Learner {
  public:
-  Adder(float add, std::function<void(int round)> trained) : add_(add), trained_(std::move(trained)) {}
+  Adder(float add, std::function<void(int round)> trained)
+      : add_(add), trained_(std::move(trained)) {}
   absl::StatusOr<Update> Train(const TrainTask& task) override {
     Update update;
     update.model = task.model->Clone();
@@ -77,7 +79,8 @@ class AdderWork : public SiteWork {
   std::shared_ptr<const ModelSpec> spec;
   float add = 0;
   std::function<void(int round)> trained;
-  absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(const FederatedRunConfig&, const std::function<void(int64_t, int64_t)>&) override {
+  absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(
+      const FederatedRunConfig&, const std::function<void(int64_t, int64_t)>&) override {
     return std::make_unique<Prepared>(this);
   }
 
@@ -87,10 +90,12 @@ class AdderWork : public SiteWork {
     explicit Prepared(const AdderWork* work) : work_(work) {}
     const SiteCounts& counts() const override { return counts_; }
     std::shared_ptr<const ModelSpec> spec() const override { return work_->spec; }
-    absl::StatusOr<std::unique_ptr<Learner>> MakeLearner(const FederatedRunConfig&, const RunBasis&, int) override {
+    absl::StatusOr<std::unique_ptr<Learner>> MakeLearner(const FederatedRunConfig&, const RunBasis&,
+                                                         int) override {
       return std::make_unique<Adder>(work_->add, work_->trained);
     }
-    absl::Status Export(const ParameterSet& model, const std::string& path, const std::string&) override {
+    absl::Status Export(const ParameterSet& model, const std::string& path,
+                        const std::string&) override {
       Spill(path, model.Digest());
       return absl::OkStatus();
     }
@@ -106,9 +111,11 @@ class NetworkTest : public testing::Test {
   static void SetUpTestSuite() {
     folder_ = new TemporaryFolder();
     port_ = FreePort();
-    const ProcessResult made = RunManako({"server", "init", Central(), "--name", "Test", "--host", "127.0.0.1", "--port", std::to_string(port_)});
+    const ProcessResult made = RunManako({"server", "init", Central(), "--name", "Test", "--host",
+                                          "127.0.0.1", "--port", std::to_string(port_)});
     ASSERT_EQ(made.exit_code, 0) << made.err;
-    server_ = Process::Start({.arguments = {"server", "start", Central(), "--listen", fmt::format("127.0.0.1:{}", port_), "--threads", "1"},
+    server_ = Process::Start({.arguments = {"server", "start", Central(), "--listen",
+                                            fmt::format("127.0.0.1:{}", port_), "--threads", "1"},
                               .timeout_ms = 3'000'000})
                   .release();
     ASSERT_TRUE(server_->WaitForError("listens at"));
@@ -129,13 +136,18 @@ class NetworkTest : public testing::Test {
     std::string digest;
     int kept = 0;  // updates that the server wrote down
   };
-  // A run of the sites through `port`. `trained` is called at the first site when it has trained a round, before its upload.
-  static Outcome Run(int port, const std::string& architecture, int rounds, const std::function<void(int round)>& trained = nullptr) {
+  // A run of the sites through `port`. `trained` is called at the first site when it has trained a
+  // round, before its upload.
+  static Outcome Run(int port, const std::string& architecture, int rounds,
+                     const std::function<void(int round)>& trained = nullptr) {
     Spill(*folder_ / "run.toml",
-          fmt::format("[run]\nname = \"test\"\nclasses = [\"a\", \"b\"]\nseed = 5\nreport = \"metrics\"\n[data]\nimage_size = 64\n[model]\n"
-                      "architecture = \"{}\"\n[train]\nlocal_epochs = 1\n[federation]\nrounds = {}\nselect = \"last\"\n",
+          fmt::format("[run]\nname = \"test\"\nclasses = [\"a\", \"b\"]\nseed = 5\nreport = "
+                      "\"metrics\"\n[data]\nimage_size = 64\n[model]\n"
+                      "architecture = \"{}\"\n[train]\nlocal_epochs = 1\n[federation]\nrounds = "
+                      "{}\nselect = \"last\"\n",
                       architecture, rounds));
-    const ProcessResult created = RunManako({"run", "create", Central(), *folder_ / "run.toml", "--start"});
+    const ProcessResult created =
+        RunManako({"run", "create", Central(), *folder_ / "run.toml", "--start"});
     EXPECT_EQ(created.exit_code, 0) << created.err;
     if (created.exit_code != 0) return {};
     const std::string run = Lines(created.out).at(0);
@@ -144,7 +156,9 @@ class NetworkTest : public testing::Test {
     std::vector<std::thread> threads;
     for (size_t i = 0; i < std::size(kSites); ++i) {
       threads.emplace_back([&, i] {
-        const absl::Status status = WorkAs(kSites[i], port, spec, 0.125f * static_cast<float>(i + 1), i == 0 ? trained : nullptr, stop.get_token());
+        const absl::Status status =
+            WorkAs(kSites[i], port, spec, 0.125f * static_cast<float>(i + 1),
+                   i == 0 ? trained : nullptr, stop.get_token());
         EXPECT_TRUE(status.ok()) << status;
       });
     }
@@ -168,7 +182,8 @@ class NetworkTest : public testing::Test {
     stop.request_stop();
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(state, "ended");
-    const auto model = ReadModelFile(RunFolder(Central() + "/runs/" + run).ModelPath(rounds), spec, 1);
+    const auto model =
+        ReadModelFile(RunFolder(Central() + "/runs/" + run).ModelPath(rounds), spec, 1);
     EXPECT_TRUE(model.ok()) << model.status();
     if (model.ok()) outcome.digest = model->Digest();
     return outcome;
@@ -194,7 +209,8 @@ class NetworkTest : public testing::Test {
   static std::map<std::string, Peer*> peers_;
 
  private:
-  static absl::Status WorkAs(const std::string& site, int port, std::shared_ptr<const ModelSpec> spec, float add,
+  static absl::Status WorkAs(const std::string& site, int port,
+                             std::shared_ptr<const ModelSpec> spec, float add,
                              std::function<void(int)> trained, std::stop_token stop) {
     const Peer& peer = *peers_[site];
     const std::string folder = *folder_ / ("site-" + site);
@@ -216,7 +232,9 @@ class NetworkTest : public testing::Test {
     work.add = add;
     work.trained = std::move(trained);
     MANAKO_ASSIGN_OR_RETURN(const auto store, SiteStore::Open(folder));
-    MANAKO_ASSIGN_OR_RETURN(const auto ledger, Ledger::Open(store->folder().ledger(), peer.key(), {{options.config.server.address, "-"}, NowMs}));
+    MANAKO_ASSIGN_OR_RETURN(const auto ledger,
+                            Ledger::Open(store->folder().ledger(), peer.key(),
+                                         {{options.config.server.address, "-"}, NowMs}));
     const auto channel = peer.Connect("", nullptr, port);
     const std::stop_callback cancel(stop, [&] { channel->Cancel(); });
     SiteAgent::Deps deps;
@@ -234,8 +252,9 @@ int NetworkTest::port_ = 0;
 Process* NetworkTest::server_ = nullptr;
 std::map<std::string, Peer*> NetworkTest::peers_;
 
-// In each round the connection is reset once in the upload and once in the next download, at a byte of every class: the handshake,
-// a chunk's first, middle and last bytes, between two chunks, and behind the last one, where the call ends and the receipt is given.
+// In each round the connection is reset once in the upload and once in the next download, at a byte
+// of every class: the handshake, a chunk's first, middle and last bytes, between two chunks, and
+// behind the last one, where the call ends and the receipt is given.
 TEST_F(NetworkTest, AResetAtAnyByte) {
   int64_t up = 0, down = 0;
   {
@@ -265,13 +284,17 @@ TEST_F(NetworkTest, AResetAtAnyByte) {
     relay.CutDownAt(std::max<int64_t>(1, down * ((round * 37) % 101) / 101));
   });
   ExpectSame(outcome, kLarge, rounds);
-  // Places behind the end of a transfer, whose length differs a little from round to round, are not reached.
+  // Places behind the end of a transfer, whose length differs a little from round to round, are not
+  // reached.
   EXPECT_GE(relay.cuts(), rounds * 2 / 3);
   fmt::print("{} connections were reset in {} rounds\n", relay.cuts(), rounds);
 }
 
 TEST_F(NetworkTest, FarAwayAndLossy) {
-  Relay relay({.to_port = port_, .delay_ms = 100, .stall_share = 0.05, .stall_ms = 300});  // 200 ms there and back
+  Relay relay({.to_port = port_,
+               .delay_ms = 100,
+               .stall_share = 0.05,
+               .stall_ms = 300});  // 200 ms there and back
   ExpectSame(Run(relay.port(), Soaks() ? kLarge : kSmall, 2), Soaks() ? kLarge : kSmall, 2);
 }
 
@@ -280,8 +303,9 @@ TEST_F(NetworkTest, AMegabitEachSecond) {
   ExpectSame(Run(relay.port(), Soaks() ? kLarge : kSmall, 2), Soaks() ? kLarge : kSmall, 2);
 }
 
-// The network is parted in the middle of an upload, for a while that is an hour scaled down; to soak, for longer than a connection
-// is believed to be alive. Behind it connections still stand, or they are gone.
+// The network is parted in the middle of an upload, for a while that is an hour scaled down; to
+// soak, for longer than a connection is believed to be alive. Behind it connections still stand, or
+// they are gone.
 TEST_F(NetworkTest, APartitionHeals) {
   for (const bool gone : {false, true}) {
     SCOPED_TRACE(gone);
@@ -301,8 +325,8 @@ TEST_F(NetworkTest, APartitionHeals) {
   }
 }
 
-// Hospitals' proxies end a connection after a minute, whatever it does: here after two seconds, on a line on which no transfer
-// is done in that time.
+// Hospitals' proxies end a connection after a minute, whatever it does: here after two seconds, on
+// a line on which no transfer is done in that time.
 TEST_F(NetworkTest, AProxyThatCutsEveryConnection) {
   Relay proxy({.to_port = port_, .bytes_per_second = 800'000, .proxy = true, .lifetime_ms = 2000});
   ASSERT_EQ(::setenv("grpc_proxy", fmt::format("http://127.0.0.1:{}", proxy.port()).c_str(), 1), 0);
@@ -316,16 +340,23 @@ TEST_F(NetworkTest, AProxyThatCutsEveryConnection) {
 // The same with the kernel's own bad line, and the sites' own program in a network of its own.
 TEST(NetemTest, TheKernelsBadLine) {
   if (::geteuid() != 0) GTEST_SKIP() << "networks of one's own need root";
-  if (std::system("command -v ip >/dev/null 2>&1 && command -v tc >/dev/null 2>&1") != 0) GTEST_SKIP() << "no ip and tc here (package iproute2)";
+  if (std::system("command -v ip >/dev/null 2>&1 && command -v tc >/dev/null 2>&1") != 0)
+    GTEST_SKIP() << "no ip and tc here (package iproute2)";
   const std::string name = fmt::format("mnk{}", ::getpid() % 100'000);
-  const auto sh = [](const std::string& command) { return std::system((command + " >/dev/null 2>&1").c_str()) == 0; };
+  const auto sh = [](const std::string& command) {
+    return std::system((command + " >/dev/null 2>&1").c_str()) == 0;
+  };
   const auto remove = [&] {
     sh("ip link del " + name + "a");
     sh("ip netns del " + name);
   };
-  const bool made = sh("ip netns add " + name) && sh(fmt::format("ip link add {0}a type veth peer name {0}b netns {0}", name)) &&
-                    sh(fmt::format("ip addr add 10.213.77.1/24 dev {}a && ip link set {}a up", name, name)) &&
-                    sh(fmt::format("ip -n {0} addr add 10.213.77.2/24 dev {0}b && ip -n {0} link set {0}b up && ip -n {0} link set lo up", name));
+  const bool made =
+      sh("ip netns add " + name) &&
+      sh(fmt::format("ip link add {0}a type veth peer name {0}b netns {0}", name)) &&
+      sh(fmt::format("ip addr add 10.213.77.1/24 dev {}a && ip link set {}a up", name, name)) &&
+      sh(fmt::format("ip -n {0} addr add 10.213.77.2/24 dev {0}b && ip -n {0} link set {0}b up && "
+                     "ip -n {0} link set lo up",
+                     name));
   if (!made) {
     remove();
     GTEST_SKIP() << "this system allows no networks of one's own";
@@ -353,7 +384,9 @@ TEST(NetemTest, TheKernelsBadLine) {
       // In the middle the line is gone for some seconds, and then slow.
       ++turns;
       if (turns == 500) parted = sh(fmt::format("ip link set {}a down", name));
-      if (turns == 900) sh(fmt::format("ip link set {0}a up && tc -n {0} qdisc change dev {0}b root netem rate 1mbit", name));
+      if (turns == 900)
+        sh(fmt::format(
+            "ip link set {0}a up && tc -n {0} qdisc change dev {0}b root netem rate 1mbit", name));
     }));
     EXPECT_TRUE(parted);
     int kept = 0;

@@ -1,5 +1,6 @@
-// A site as the server sees one, without images and learning: it speaks the protocol over real TLS from within the test, so that a
-// federation of them costs no training, and can do what no honest site does.
+// A site as the server sees one, without images and learning: it speaks the protocol over real TLS
+// from within the test, so that a federation of them costs no training, and can do what no honest
+// site does.
 #ifndef MANAKO_TESTS_PEER_H_
 #define MANAKO_TESTS_PEER_H_
 
@@ -19,7 +20,8 @@ namespace manako {
 
 class Peer {
  public:
-  // Has joined the federation with the invitation line, at `port` instead of the invitation's; its files are in `folder`.
+  // Has joined the federation with the invitation line, at `port` instead of the invitation's; its
+  // files are in `folder`.
   Peer(const std::string& invitation, int port, const std::string& folder);
 
   const std::string& name() const { return joined_.site; }
@@ -27,9 +29,11 @@ class Peer {
   const Joined& joined() const { return joined_; }
   GrpcChannel& channel() { return *channel_; }
   // Another connection; with another certificate or key, or at another port, where they are given.
-  std::unique_ptr<GrpcChannel> Connect(const std::string& certificate = "", const PrivateKey* key = nullptr, int port = 0) const;
+  std::unique_ptr<GrpcChannel> Connect(const std::string& certificate = "",
+                                       const PrivateKey* key = nullptr, int port = 0) const;
 
-  // The next task of a kind: asks until it comes, through errors that pass. None: another kind came, or an error that does not pass.
+  // The next task of a kind: asks until it comes, through errors that pass. None: another kind
+  // came, or an error that does not pass.
   template <typename T>
   std::optional<T> Next() {
     for (int i = 0; i < 600; ++i) {
@@ -48,8 +52,10 @@ class Peer {
   // Says yes to the run that is offered, with so many training images of each class.
   absl::Status Agree(int64_t images = 10);
   absl::Status Decline();
-  // "Trains": the round's model with `change` made to each of its numbers, as an update's file. `spec` is the run's.
-  absl::StatusOr<Submission> Train(const RoundTask& task, const std::shared_ptr<const ModelSpec>& spec,
+  // "Trains": the round's model with `change` made to each of its numbers, as an update's file.
+  // `spec` is the run's.
+  absl::StatusOr<Submission> Train(const RoundTask& task,
+                                   const std::shared_ptr<const ModelSpec>& spec,
                                    const std::function<float(float)>& change);
   std::string UpdateFile() const { return folder_ + "/" + name() + ".update"; }
   // Sends it, through errors that pass.

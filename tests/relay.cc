@@ -24,7 +24,9 @@ constexpr size_t kPiece = 1400;
 constexpr size_t kMostQueued = 256 << 10;
 
 int64_t NowUs() {
-  return std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::microseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 sockaddr_in Loopback(int port) {
@@ -63,15 +65,18 @@ struct Relay::Way {
   bool ended = false, told = false;
 
   void Take(const char* data, size_t size, const Options& options) {
-    const bool plain = options.delay_ms == 0 && options.bytes_per_second == 0 && options.stall_share <= 0;
+    const bool plain =
+        options.delay_ms == 0 && options.bytes_per_second == 0 && options.stall_share <= 0;
     while (size > 0) {
       const size_t n = plain ? size : std::min(size, kPiece);
       int64_t due = NowUs();
       if (!plain) {
         free_us = std::max(free_us, due);
-        if (options.bytes_per_second > 0) free_us += static_cast<int64_t>(n) * 1'000'000 / options.bytes_per_second;
+        if (options.bytes_per_second > 0)
+          free_us += static_cast<int64_t>(n) * 1'000'000 / options.bytes_per_second;
         due = free_us + options.delay_ms * 1000;
-        if (options.stall_share > 0 && random.Uniform(0, 1) < options.stall_share) due += options.stall_ms * 1000;
+        if (options.stall_share > 0 && random.Uniform(0, 1) < options.stall_share)
+          due += options.stall_ms * 1000;
         due = last_due_us = std::max(last_due_us, due);
       }
       queue.push_back({due, std::string(data, n)});
@@ -162,7 +167,8 @@ void Relay::Serve(int client, int number) {
   const int resets = resets_;
   const int server = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = Loopback(options_.to_port);
-  if ((options_.proxy && !AnswerConnect(client)) || ::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if ((options_.proxy && !AnswerConnect(client)) ||
+      ::connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     ::close(server);
     Reset(client);
     return;
@@ -191,8 +197,10 @@ void Relay::Serve(int client, int number) {
       if (left <= 0) ready.push_back({way->to, POLLOUT, 0});
       wait_us = std::min(wait_us, std::max<int64_t>(left, 0));
     }
-    // Whole milliseconds, rounded up: a queue that is due in less must not be waited for without sleep.
-    ::poll(ready.data(), ready.size(), static_cast<int>((wait_us + 999) / 1000) + (wait_us == 0 ? 1 : 0));
+    // Whole milliseconds, rounded up: a queue that is due in less must not be waited for without
+    // sleep.
+    ::poll(ready.data(), ready.size(),
+           static_cast<int>((wait_us + 999) / 1000) + (wait_us == 0 ? 1 : 0));
     for (Way* way : {&up, &down}) {
       if (!way->ended && way->queued < kMostQueued) {
         char piece[65536];
@@ -201,7 +209,8 @@ void Relay::Serve(int client, int number) {
         if (n == 0) way->ended = true;
         if (n < 0 && errno != EAGAIN && errno != EINTR) good = false;
       }
-      good = good && Forward(*way, way == &up ? cut_up_ : cut_down_, way == &up ? most_up_ : most_down_);
+      good = good &&
+             Forward(*way, way == &up ? cut_up_ : cut_down_, way == &up ? most_up_ : most_down_);
     }
   }
   if (up.told && down.told) {

@@ -1,4 +1,5 @@
-// A bad line between a site and the server, on this machine: a TCP relay that delays, slows, stalls, cuts and parts.
+// A bad line between a site and the server, on this machine: a TCP relay that delays, slows,
+// stalls, cuts and parts.
 #ifndef MANAKO_TESTS_RELAY_H_
 #define MANAKO_TESTS_RELAY_H_
 
@@ -11,19 +12,20 @@
 
 namespace manako {
 
-// Listens on loopback and passes bytes to and from another port. `Up` is towards that port, `down` is back.
+// Listens on loopback and passes bytes to and from another port. `Up` is towards that port, `down`
+// is back.
 class Relay {
  public:
   struct Options {
     int to_port = 0;
     int delay_ms = 0;              // one way
     int64_t bytes_per_second = 0;  // each way of each connection; 0: no limit
-    // What a lost packet is to the two ends of a TCP connection: with this probability a piece of 1400 bytes, and all behind it,
-    // comes so much later.
+    // What a lost packet is to the two ends of a TCP connection: with this probability a piece of
+    // 1400 bytes, and all behind it, comes so much later.
     double stall_share = 0;
     int stall_ms = 0;
-    bool proxy = false;    // an HTTP proxy: a connection begins with CONNECT
-    int lifetime_ms = 0;   // a connection is reset so long after it was made; 0: never
+    bool proxy = false;   // an HTTP proxy: a connection begins with CONNECT
+    int lifetime_ms = 0;  // a connection is reset so long after it was made; 0: never
     uint64_t seed = 1;
   };
   explicit Relay(Options options);

@@ -1,5 +1,6 @@
-// What the federation keeps on disks goes wrong: full, read-only, damaged, removed. It is refused or mended, told in one clear line,
-// and nothing wrong is averaged: every run that ends has the bits of an undisturbed one.
+// What the federation keeps on disks goes wrong: full, read-only, damaged, removed. It is refused
+// or mended, told in one clear line, and nothing wrong is averaged: every run that ends has the
+// bits of an undisturbed one.
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -55,7 +56,8 @@ class StorageTest : public testing::Test {
   void MakeFederation(const std::string& central) {
     central_ = central;
     port_ = FreePort();
-    const ProcessResult made = RunManako({"server", "init", central, "--name", "Test", "--host", "127.0.0.1", "--port", std::to_string(port_)});
+    const ProcessResult made = RunManako({"server", "init", central, "--name", "Test", "--host",
+                                          "127.0.0.1", "--port", std::to_string(port_)});
     ASSERT_EQ(made.exit_code, 0) << made.err;
     StartServer();
     for (const char* site : kSites) {
@@ -65,7 +67,8 @@ class StorageTest : public testing::Test {
     }
   }
   std::vector<std::string> ServerArguments() const {
-    return {"server", "start", central_, "--listen", fmt::format("127.0.0.1:{}", port_), "--threads", "1"};
+    return {"server",    "start", central_, "--listen", fmt::format("127.0.0.1:{}", port_),
+            "--threads", "1"};
   }
   void StartServer() {
     server_ = Process::Start({.arguments = ServerArguments(), .timeout_ms = 1'200'000});
@@ -84,9 +87,11 @@ class StorageTest : public testing::Test {
   }
   void StartRun() {
     Spill(folder_ / "run.toml",
-          "[run]\nname = \"test\"\nclasses = [\"a\", \"b\"]\nseed = 5\n[data]\nimage_size = 32\n[model]\narchitecture = \"cnn3\"\n[train]\n"
+          "[run]\nname = \"test\"\nclasses = [\"a\", \"b\"]\nseed = 5\n[data]\nimage_size = "
+          "32\n[model]\narchitecture = \"cnn3\"\n[train]\n"
           "local_epochs = 1\n[federation]\nrounds = 2\nselect = \"last\"\n");
-    const ProcessResult created = RunManako({"run", "create", central_, folder_ / "run.toml", "--start"});
+    const ProcessResult created =
+        RunManako({"run", "create", central_, folder_ / "run.toml", "--start"});
     ASSERT_EQ(created.exit_code, 0) << created.err;
     run_ = Lines(created.out).at(0);
     spec_ = *RunFolder(RunPath()).Spec();
@@ -98,8 +103,10 @@ class StorageTest : public testing::Test {
   static float Add(int i) { return 0.125f * static_cast<float>(i + 1); }
   std::string WorkToTheEnd() {
     std::vector<std::thread> threads;
-    absl::StatusOr<std::string> ends[3] = {absl::UnknownError(""), absl::UnknownError(""), absl::UnknownError("")};
-    for (int i = 0; i < 3; ++i) threads.emplace_back([&, i] { ends[i] = peers_[kSites[i]]->WorkToTheEnd(spec_, Add(i)); });
+    absl::StatusOr<std::string> ends[3] = {absl::UnknownError(""), absl::UnknownError(""),
+                                           absl::UnknownError("")};
+    for (int i = 0; i < 3; ++i)
+      threads.emplace_back([&, i] { ends[i] = peers_[kSites[i]]->WorkToTheEnd(spec_, Add(i)); });
     for (std::thread& thread : threads) thread.join();
     for (const auto& end : ends) EXPECT_TRUE(end.ok()) << end.status();
     return ends[0].value_or("");
@@ -125,7 +132,10 @@ class StorageTest : public testing::Test {
 };
 
 // In the system's words or the database's, whichever met it first.
-bool SaysFull(const std::string& text) { return text.find("No space left") != std::string::npos || text.find("disk is full") != std::string::npos; }
+bool SaysFull(const std::string& text) {
+  return text.find("No space left") != std::string::npos ||
+         text.find("disk is full") != std::string::npos;
+}
 
 TEST_F(StorageTest, TheServersDiskIsFullForAWhile) {
   SmallDisk disk(folder_ / "disk", "24m");
@@ -155,7 +165,8 @@ TEST_F(StorageTest, AServersFolderThatCannotBeWrittenIsOneLine) {
   MakeFederation(folder_ / "disk/central");
   KillServer();
   ASSERT_TRUE(disk.Remount(MS_RDONLY, "24m"));
-  EXPECT_THAT(Refusal(), AnyOf(HasSubstr("read-only"), HasSubstr("Read-only"), HasSubstr("readonly")));
+  EXPECT_THAT(Refusal(),
+              AnyOf(HasSubstr("read-only"), HasSubstr("Read-only"), HasSubstr("readonly")));
   ASSERT_TRUE(disk.Remount(0, "24m"));
   StartServer();
 }
@@ -174,7 +185,8 @@ TEST_F(StorageTest, ADamagedDatabaseIsRefused) {
     SCOPED_TRACE(page);
     std::string bad = good;
     // A page whose beginning is another's: its type and its cells.
-    std::fill_n(bad.begin() + static_cast<std::ptrdiff_t>(page * 4096) + (page == 0 ? 100 : 0), 200, '\x77');
+    std::fill_n(bad.begin() + static_cast<std::ptrdiff_t>(page * 4096) + (page == 0 ? 100 : 0), 200,
+                '\x77');
     Spill(database, bad);
     EXPECT_THAT(Refusal(), HasSubstr("backup"));
   }
@@ -238,7 +250,8 @@ TEST_F(StorageTest, ADeletedOrDamagedModelHaltsItsRunUntilItIsBack) {
   }
 }
 
-// One that is deleted under a running server: nothing wrong comes of it, and the log says what is missing.
+// One that is deleted under a running server: nothing wrong comes of it, and the log says what is
+// missing.
 TEST_F(StorageTest, AModelThatIsDeletedUnderTheServer) {
   MakeFederation(folder_ / "central");
   const std::string undisturbed = Undisturbed();
@@ -249,9 +262,11 @@ TEST_F(StorageTest, AModelThatIsDeletedUnderTheServer) {
   for (int i = 0; i < 2; ++i) ASSERT_TRUE(peers_[kSites[i]]->DoRound(spec_, Add(i)).ok());
   const auto task = peers_["west"]->Next<RoundTask>();
   ASSERT_TRUE(task.has_value());
-  const Submission submission = *peers_["west"]->Train(*task, spec_, [](float value) { return value + Add(2); });
+  const Submission submission =
+      *peers_["west"]->Train(*task, spec_, [](float value) { return value + Add(2); });
   fs::remove(model);
-  static_cast<void>(peers_["west"]->channel().Submit(submission, peers_["west"]->UpdateFile(), nullptr));
+  static_cast<void>(
+      peers_["west"]->channel().Submit(submission, peers_["west"]->UpdateFile(), nullptr));
   EXPECT_TRUE(server_->WaitForError("round-0.arr")) << server_->ErrorSoFar();
   Spill(model, good);
   KillServer();
@@ -293,7 +308,8 @@ TEST(SiteStorageTest, ASitesDiskIsFullForAWhile) {
   // The undisturbed run first, and then one in which west's disk fills up while it trains.
   const auto finish = [&](const std::function<void()>& meanwhile) {
     const std::string run = hospitals.CreateRun();
-    EXPECT_TRUE(hospitals.WaitUntilFinished(run, meanwhile)) << hospitals.Show(run).dump(2) << hospitals.Said("west");
+    EXPECT_TRUE(hospitals.WaitUntilFinished(run, meanwhile))
+        << hospitals.Show(run).dump(2) << hospitals.Said("west");
     return hospitals.Digest(run, 3);
   };
   hospitals.Start("east");
@@ -330,7 +346,8 @@ TEST(SiteStorageTest, AFolderThatCannotBeWrittenOrIsDamagedIsOneLine) {
     if (disk.mounted()) {
       fs::copy(hospitals.site("west"), hospitals.path("disk/west"), fs::copy_options::recursive);
       ASSERT_TRUE(disk.Remount(MS_RDONLY, "12m"));
-      EXPECT_THAT(FirstRefusalOfSite(hospitals.path("disk/west")), AnyOf(HasSubstr("Read-only"), HasSubstr("read-only")));
+      EXPECT_THAT(FirstRefusalOfSite(hospitals.path("disk/west")),
+                  AnyOf(HasSubstr("Read-only"), HasSubstr("read-only")));
     }
   }
   Spill(hospitals.site("west") + "/site.key", "no key");
@@ -339,7 +356,8 @@ TEST(SiteStorageTest, AFolderThatCannotBeWrittenOrIsDamagedIsOneLine) {
   EXPECT_THAT(FirstRefusalOfSite(hospitals.site("north")), HasSubstr("site.toml"));
 }
 
-// The finished update, the learner's state or the agreement is damaged while the site is away: made again, or told.
+// The finished update, the learner's state or the agreement is damaged while the site is away: made
+// again, or told.
 TEST(SiteStorageTest, DamagedFilesOfARoundAreMadeAgain) {
   Hospitals hospitals;
   hospitals.StartAll();

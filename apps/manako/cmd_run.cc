@@ -37,7 +37,8 @@ absl::Status Create(const RunFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto store, OpenStore(flags));
   MANAKO_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.config, 1 << 20));
   std::string note;
-  MANAKO_ASSIGN_OR_RETURN(const std::string id, CreateRun(flags.folder, store.get(), text, flags.config, &note));
+  MANAKO_ASSIGN_OR_RETURN(const std::string id,
+                          CreateRun(flags.folder, store.get(), text, flags.config, &note));
   if (flags.start) MANAKO_RETURN_IF_ERROR(store->Want(id, "running", NowMs()));
   Ring(flags.folder);
   if (flags.json) {
@@ -55,16 +56,26 @@ absl::Status Want(const RunFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto store, OpenStore(flags));
   MANAKO_RETURN_IF_ERROR(store->Want(flags.run, wanted, NowMs()));
   if (!Ring(flags.folder)) {
-    fmt::print(stderr, "No server runs in {}: it will know when it is started (manako server start {})\n", flags.folder, flags.folder);
+    fmt::print(stderr,
+               "No server runs in {}: it will know when it is started (manako server start {})\n",
+               flags.folder, flags.folder);
   }
   return absl::OkStatus();
 }
 constexpr char kRunning[] = "running", kPaused[] = "paused", kCancelled[] = "cancelled";
 
 json RunToJson(const RunRecord& run) {
-  return {{"id", run.id}, {"name", run.name}, {"wanted", run.wanted}, {"state", run.state}, {"why", run.why},
-          {"created_ms", run.created_ms}, {"started_ms", run.started_ms}, {"finished_ms", run.finished_ms},
-          {"round", run.round}, {"rounds", run.rounds}, {"best_round", run.best_round}};
+  return {{"id", run.id},
+          {"name", run.name},
+          {"wanted", run.wanted},
+          {"state", run.state},
+          {"why", run.why},
+          {"created_ms", run.created_ms},
+          {"started_ms", run.started_ms},
+          {"finished_ms", run.finished_ms},
+          {"round", run.round},
+          {"rounds", run.rounds},
+          {"best_round", run.best_round}};
 }
 
 std::string ShowState(const RunRecord& run) {
@@ -78,7 +89,9 @@ absl::Status List(const RunFlags& flags) {
   std::vector<std::vector<std::string>> rows = {{"RUN", "STATE", "ROUND", "CREATED", "NAME"}};
   for (const RunRecord& run : runs) {
     all.push_back(RunToJson(run));
-    rows.push_back({run.id, ShowState(run), run.rounds > 0 ? fmt::format("{}/{}", run.round, run.rounds) : "-", ShowTime(run.created_ms), run.name});
+    rows.push_back({run.id, ShowState(run),
+                    run.rounds > 0 ? fmt::format("{}/{}", run.round, run.rounds) : "-",
+                    ShowTime(run.created_ms), run.name});
   }
   if (flags.json) {
     PrintJson(all);
@@ -91,7 +104,9 @@ absl::Status List(const RunFlags& flags) {
 }
 
 std::string Number(const json& value, const char* key) {
-  return value.contains(key) && value[key].is_number() ? fmt::format("{:.3f}", value[key].get<double>()) : "-";
+  return value.contains(key) && value[key].is_number()
+             ? fmt::format("{:.3f}", value[key].get<double>())
+             : "-";
 }
 
 absl::Status Show(const RunFlags& flags) {
@@ -103,7 +118,10 @@ absl::Status Show(const RunFlags& flags) {
   json out = RunToJson(run);
   out["sites"] = json::array();
   for (const RunSiteRecord& site : sites) {
-    out["sites"].push_back({{"site", site.site}, {"state", site.state}, {"counts", CountsToJson(site.counts)}, {"why", site.why}});
+    out["sites"].push_back({{"site", site.site},
+                            {"state", site.state},
+                            {"counts", CountsToJson(site.counts)},
+                            {"why", site.why}});
   }
   out["rounds"] = json::array();
   std::map<int, std::map<std::string, int>> books;
@@ -115,51 +133,68 @@ absl::Status Show(const RunFlags& flags) {
   }
   for (const auto& round : rounds) {
     const json metrics = json::parse(round.metrics, nullptr, false);
-    out["rounds"].push_back({{"round", round.round}, {"opened_ms", round.opened_ms}, {"closed_ms", round.closed_ms},
-                             {"model_sha256", round.model_sha256}, {"books", books[round.round]},
+    out["rounds"].push_back({{"round", round.round},
+                             {"opened_ms", round.opened_ms},
+                             {"closed_ms", round.closed_ms},
+                             {"model_sha256", round.model_sha256},
+                             {"books", books[round.round]},
                              {"metrics", metrics.is_object() ? metrics : json(nullptr)}});
   }
   if (flags.json) {
     PrintJson(out);
     return absl::OkStatus();
   }
-  fmt::print("{}  {}\n{}{}, round {} of {}", run.id, run.name, ShowState(run), run.why.empty() ? "" : " (" + run.why + ")", run.round,
+  fmt::print("{}  {}\n{}{}, round {} of {}", run.id, run.name, ShowState(run),
+             run.why.empty() ? "" : " (" + run.why + ")", run.round,
              run.rounds > 0 ? std::to_string(run.rounds) : "?");
-  if (run.best_round > 0) fmt::print(", best{} round {}", run.finished_ms > 0 ? "" : " so far", run.best_round);
+  if (run.best_round > 0)
+    fmt::print(", best{} round {}", run.finished_ms > 0 ? "" : " so far", run.best_round);
   fmt::print("\n");
-  if (const json state = json::parse(run.rounds_state, nullptr, false); state.is_object() && state.contains("rounds")) {
+  if (const json state = json::parse(run.rounds_state, nullptr, false);
+      state.is_object() && state.contains("rounds")) {
     RoundState open({.rounds = run.rounds});
     if (open.FromJson(state["rounds"]).ok() && open.open()) {
       std::string names;
       for (const auto& [site, ask] : open.asks()) {
         if (ask.state == AskState::kAnswered) continue;
         names += fmt::format("{}{}{}", names.empty() ? "" : ", ", site,
-                             ask.state == AskState::kWaiting ? "" : fmt::format(" ({}: {})", NameOf(ask.state), ask.why));
+                             ask.state == AskState::kWaiting
+                                 ? ""
+                                 : fmt::format(" ({}: {})", NameOf(ask.state), ask.why));
       }
       if (!names.empty()) fmt::print("Round {} waits for {}\n", open.round(), names);
     }
   }
   fmt::print("\n");
-  std::vector<std::vector<std::string>> rows = {{"SITE", "STATE", "TRAIN", "VALIDATION", "TEST", ""}};
+  std::vector<std::vector<std::string>> rows = {
+      {"SITE", "STATE", "TRAIN", "VALIDATION", "TEST", ""}};
   const auto counts = [](const std::vector<int64_t>& values) {
     std::string text;
     for (const int64_t value : values) text += (text.empty() ? "" : "+") + std::to_string(value);
     return text.empty() ? std::string("-") : text;
   };
   for (const RunSiteRecord& site : sites) {
-    rows.push_back({site.site, site.state, counts(site.counts.train), counts(site.counts.validation), counts(site.counts.test), site.why});
+    rows.push_back({site.site, site.state, counts(site.counts.train),
+                    counts(site.counts.validation), counts(site.counts.test), site.why});
   }
   PrintTable(rows);
-  rows = {{"ROUND", "SECONDS", "ASKED", "ANSWERED", "REFUSED", "FAILED", "LATE", "WAITING", "VALIDATION AUC", "TEST AUC"}};
+  rows = {{"ROUND", "SECONDS", "ASKED", "ANSWERED", "REFUSED", "FAILED", "LATE", "WAITING",
+           "VALIDATION AUC", "TEST AUC"}};
   for (const auto& round : rounds) {
     const json metrics = json::parse(round.metrics, nullptr, false);
     auto& book = books[round.round];
     std::string wait = std::to_string(book["waiting"]);
     for (const std::string& site : waiting[round.round]) wait += " " + site;
-    rows.push_back({std::to_string(round.round), round.closed_ms > 0 ? fmt::format("{:.1f}", static_cast<double>(round.closed_ms - round.opened_ms) / 1000) : "-",
-                    std::to_string(book["asked"]), std::to_string(book["answered"]), std::to_string(book["refused"]), std::to_string(book["failed"]),
-                    std::to_string(book["late"]), wait, metrics.is_object() ? Number(metrics, "validation_auc") : "-",
-                    metrics.is_object() ? Number(metrics, "test_auc") : "-"});
+    rows.push_back(
+        {std::to_string(round.round),
+         round.closed_ms > 0
+             ? fmt::format("{:.1f}", static_cast<double>(round.closed_ms - round.opened_ms) / 1000)
+             : "-",
+         std::to_string(book["asked"]), std::to_string(book["answered"]),
+         std::to_string(book["refused"]), std::to_string(book["failed"]),
+         std::to_string(book["late"]), wait,
+         metrics.is_object() ? Number(metrics, "validation_auc") : "-",
+         metrics.is_object() ? Number(metrics, "test_auc") : "-"});
   }
   fmt::print("\n");
   PrintTable(rows);
@@ -172,14 +207,19 @@ absl::Status Export(const RunFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const RunRecord run, store->Run(flags.run));
   const int round = flags.round >= 0 ? flags.round : run.best_round;
   if (round < 0) return FailedPrecondition("run {} has no model yet: it is {}", run.id, run.state);
-  MANAKO_ASSIGN_OR_RETURN(const FederatedRunConfig config, FederatedRunConfig::FromToml(run.config, run.id));
+  MANAKO_ASSIGN_OR_RETURN(const FederatedRunConfig config,
+                          FederatedRunConfig::FromToml(run.config, run.id));
   const RunConfig& training = config.training;
-  MANAKO_ASSIGN_OR_RETURN(const auto pool, NetworkPool::Create({training.model.architecture, static_cast<int>(config.run.classes.size()),
-                                                                training.model.dropout, training.data.image_size}));
+  MANAKO_ASSIGN_OR_RETURN(
+      const auto pool,
+      NetworkPool::Create({training.model.architecture, static_cast<int>(config.run.classes.size()),
+                           training.model.dropout, training.data.image_size}));
   const RunFolder folder(flags.folder + "/runs/" + run.id);
   auto model = ReadModelFile(folder.ModelPath(round), pool->spec(), 2);
   if (model.status().code() == absl::StatusCode::kNotFound) {
-    return NotFound("the model of round {} is not kept: only the best and the newest are (--round {})", round, run.best_round);
+    return NotFound(
+        "the model of round {} is not kept: only the best and the newest are (--round {})", round,
+        run.best_round);
   }
   MANAKO_RETURN_IF_ERROR(model.status());
   ExportOptions options;
@@ -187,13 +227,15 @@ absl::Status Export(const RunFlags& flags) {
   options.classes = config.run.classes;
   options.image_size = training.data.image_size;
   options.crop = training.data.crop;
-  options.origin = fmt::format("manako {}, run {} ({}), round {}", kVersion, run.id, run.name, round);
+  options.origin =
+      fmt::format("manako {}, run {} ({}), round {}", kVersion, run.id, run.name, round);
   MANAKO_RETURN_IF_ERROR(ExportModel(pool.get(), *model, options));
   fmt::print("{}\n", options.path);
   return absl::OkStatus();
 }
 
-// The report is made of the database alone, so a running run has one, and one whose folder was removed.
+// The report is made of the database alone, so a running run has one, and one whose folder was
+// removed.
 absl::Status Report(const RunFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto store, OpenStore(flags));
   MANAKO_ASSIGN_OR_RETURN(const FederatedRun run, ReadFederatedRun(store.get(), flags.run));
@@ -208,9 +250,10 @@ absl::Status Report(const RunFlags& flags) {
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(out, page));
   const json& result = report["result"];
   if (result.is_object()) {
-    fmt::print("Round {} on {} test images of {} sites: AUC {} ({} to {}), from {}\n", run.best_round, result["tested"].get<int64_t>(),
-               result["by_site"].size(), Number(result["auc"], "value"), Number(result["auc"], "low"), Number(result["auc"], "high"),
-               result["method"].get<std::string>());
+    fmt::print("Round {} on {} test images of {} sites: AUC {} ({} to {}), from {}\n",
+               run.best_round, result["tested"].get<int64_t>(), result["by_site"].size(),
+               Number(result["auc"], "value"), Number(result["auc"], "low"),
+               Number(result["auc"], "high"), result["method"].get<std::string>());
   } else {
     fmt::print("No site has sent a test of the run's model yet.\n");
   }
@@ -249,7 +292,9 @@ void AddRunCommand(CLI::App& app, int* exit_code) {
     return sub;
   };
   const auto of_run = [&](CLI::App* sub) {
-    folder(sub)->add_option("run", flags->run, "The run, as `manako run list` names it")->required();
+    folder(sub)
+        ->add_option("run", flags->run, "The run, as `manako run list` names it")
+        ->required();
     return sub;
   };
   add("template", "Print a run.toml to begin with", Template);
@@ -262,11 +307,13 @@ void AddRunCommand(CLI::App& app, int* exit_code) {
   of_run(add("resume", "Go on with a paused run", Want<kRunning>));
   of_run(add("cancel", "End a run for good", Want<kCancelled>));
   folder(add("list", "List the runs", List))->add_flag("--json", flags->json, "For machines");
-  of_run(add("show", "Show a run: sites, rounds, what it waits for", Show))->add_flag("--json", flags->json, "For machines");
+  of_run(add("show", "Show a run: sites, rounds, what it waits for", Show))
+      ->add_flag("--json", flags->json, "For machines");
   CLI::App* export_command = of_run(add("export", "Write a run's model as model.pt", Export));
   export_command->add_option("--round", flags->round, "Of which round (default: the best)");
   export_command->add_option("--out", flags->out, "File (default: RUN.pt)");
-  CLI::App* report = of_run(add("report", "Write a run's report, from what the sites agreed to send", Report));
+  CLI::App* report =
+      of_run(add("report", "Write a run's report, from what the sites agreed to send", Report));
   report->add_option("--out", flags->out, "File (default: RUN.html)");
   report->add_flag("--json", flags->json, "The numbers, for machines");
 }

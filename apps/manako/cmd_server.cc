@@ -35,10 +35,12 @@ struct ServerFlags {
 
 absl::Status Init(const ServerFlags& flags) {
   MANAKO_RETURN_IF_ERROR(MakeCentral(flags.folder, flags.central, NowMs()));
-  fmt::print("{} is the folder of the federation \"{}\" now. Back it up: ca.key in it is what makes the federation.\n"
-             "Start the server:  manako server start {}\n"
-             "Invite a hospital: manako server invite {} --site NAME\n",
-             flags.folder, flags.central.name, flags.folder, flags.folder);
+  fmt::print(
+      "{} is the folder of the federation \"{}\" now. Back it up: ca.key in it is what makes the "
+      "federation.\n"
+      "Start the server:  manako server start {}\n"
+      "Invite a hospital: manako server invite {} --site NAME\n",
+      flags.folder, flags.central.name, flags.folder, flags.folder);
   return absl::OkStatus();
 }
 
@@ -63,7 +65,8 @@ absl::Status Start(const ServerFlags& flags) {
   MANAKO_RETURN_IF_ERROR(CheckCentral(flags.folder));
   MANAKO_ASSIGN_OR_RETURN(const auto store, FederationStore::Open(flags.folder + "/federation.db"));
   MANAKO_ASSIGN_OR_RETURN(const auto enrolment, Enrolment::Open(flags.folder, store.get()));
-  MANAKO_ASSIGN_OR_RETURN(const auto receipts, ReceiptLog::Open(flags.folder + "/receipts.log", enrolment->server_key()));
+  MANAKO_ASSIGN_OR_RETURN(const auto receipts, ReceiptLog::Open(flags.folder + "/receipts.log",
+                                                                enrolment->server_key()));
   MANAKO_ASSIGN_OR_RETURN(const auto events, EventLog::Open(flags.folder + "/server.log"));
   const auto log = [&events](std::string_view line) {
     LogLine(line);
@@ -80,17 +83,23 @@ absl::Status Start(const ServerFlags& flags) {
   deps.store = store.get();
   deps.now_ms = NowMs;
   deps.log = log;
-  deps.record = [&receipts](const std::string& site, Receipt& receipt) { return receipts->Record(site, receipt); };
+  deps.record = [&receipts](const std::string& site, Receipt& receipt) {
+    return receipts->Record(site, receipt);
+  };
   deps.on_event = [&events](const EventRecord& event) { return events->Write(event); };
   deps.events_behind = events->last_seq();
-  const int threads = flags.threads > 0 ? flags.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = flags.threads > 0
+                          ? flags.threads
+                          : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   MANAKO_ASSIGN_OR_RETURN(const auto server, Server::Open({flags.folder, threads}, deps));
   GrpcServer::Options options;
-  options.listen = flags.listen.empty() ? fmt::format("0.0.0.0:{}", enrolment->port()) : flags.listen;
+  options.listen =
+      flags.listen.empty() ? fmt::format("0.0.0.0:{}", enrolment->port()) : flags.listen;
   options.software = kVersion;
   std::atomic<std::shared_ptr<GrpcServer>> network;
   const auto listen = [&]() -> absl::Status {
-    MANAKO_ASSIGN_OR_RETURN(auto fresh, GrpcServer::Start(options, {server.get(), enrolment.get(), store.get(), NowMs, log}));
+    MANAKO_ASSIGN_OR_RETURN(auto fresh, GrpcServer::Start(options, {server.get(), enrolment.get(),
+                                                                    store.get(), NowMs, log}));
     network = std::shared_ptr<GrpcServer>(std::move(fresh));
     return absl::OkStatus();
   };
@@ -102,13 +111,14 @@ absl::Status Start(const ServerFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto wake, WakeListener::Start(flags.folder, changed));
   // What was written between the server's first look and the moment at which it could be rung at.
   changed();
-  log(fmt::format("The server of \"{}\" listens at {} (sites reach it as {}:{})", enrolment->federation(), options.listen,
-                  enrolment->host(), enrolment->port()));
+  log(fmt::format("The server of \"{}\" listens at {} (sites reach it as {}:{})",
+                  enrolment->federation(), options.listen, enrolment->host(), enrolment->port()));
   const auto admin = MakeServerAdmin(flags.folder, store.get(), enrolment.get(), changed);
   std::string why;
   MANAKO_ASSIGN_OR_RETURN(const auto page, ServeServerPage(flags.folder, admin.get(), &why));
   log(page != nullptr ? "The web page is at " + page->url : why);
-  // A server works for years: its certificate is made anew in time, with a new listener, to which the sites come back by themselves.
+  // A server works for years: its certificate is made anew in time, with a new listener, to which
+  // the sites come back by themselves.
   int signal = 0;
   const timespec some_hours = {6 * 3600, 0};
   while ((signal = sigtimedwait(&signals, nullptr, &some_hours)) < 0) {
@@ -141,8 +151,9 @@ absl::Status Invite(const ServerFlags& flags) {
     return absl::OkStatus();
   }
   fmt::print("{}\n", line);
-  fmt::print(stderr, "For {}, once, until {}. Send it by a way that only they can read; there they type:\n"
-                     "  manako site join \"INVITATION\" site/ --data FOLDER-WITH-IMAGES\n",
+  fmt::print(stderr,
+             "For {}, once, until {}. Send it by a way that only they can read; there they type:\n"
+             "  manako site join \"INVITATION\" site/ --data FOLDER-WITH-IMAGES\n",
              flags.site, ShowTime(until));
   return absl::OkStatus();
 }
@@ -152,7 +163,9 @@ absl::Status Revoke(const ServerFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto store, FederationStore::Open(flags.folder + "/federation.db"));
   MANAKO_RETURN_IF_ERROR(store->Revoke(flags.site, flags.why, NowMs()));
   const bool heard = Ring(flags.folder);
-  fmt::print("{} is revoked{}.\n", flags.site, heard ? ", and cut off if it was connected" : "; the server will know when it is started");
+  fmt::print(
+      "{} is revoked{}.\n", flags.site,
+      heard ? ", and cut off if it was connected" : "; the server will know when it is started");
   return absl::OkStatus();
 }
 
@@ -162,14 +175,22 @@ absl::Status Sites(const ServerFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto sites, store->Sites());
   const int64_t now = NowMs();
   nlohmann::json json = nlohmann::json::array();
-  std::vector<std::vector<std::string>> rows = {{"SITE", "STATE", "SEEN", "CERTIFICATE ENDS", "VERSION", "DOING"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"SITE", "STATE", "SEEN", "CERTIFICATE ENDS", "VERSION", "DOING"}};
   for (const SiteRecord& site : sites) {
     const auto status = nlohmann::json::parse(site.status, nullptr, false);
     std::string doing = status.is_object() ? status.value("phase", "") : "";
-    if (status.is_object() && status.value("round", 0) > 0) doing += fmt::format(" (round {})", status.value("round", 0));
-    rows.push_back({site.name, site.state, ShowAge(site.seen_ms, now), ShowTime(site.certificate_expires_ms), site.version, doing});
-    json.push_back({{"name", site.name}, {"state", site.state}, {"enrolled_ms", site.enrolled_ms}, {"seen_ms", site.seen_ms},
-                    {"certificate_expires_ms", site.certificate_expires_ms}, {"version", site.version}, {"address", site.address},
+    if (status.is_object() && status.value("round", 0) > 0)
+      doing += fmt::format(" (round {})", status.value("round", 0));
+    rows.push_back({site.name, site.state, ShowAge(site.seen_ms, now),
+                    ShowTime(site.certificate_expires_ms), site.version, doing});
+    json.push_back({{"name", site.name},
+                    {"state", site.state},
+                    {"enrolled_ms", site.enrolled_ms},
+                    {"seen_ms", site.seen_ms},
+                    {"certificate_expires_ms", site.certificate_expires_ms},
+                    {"version", site.version},
+                    {"address", site.address},
                     {"status", status.is_object() ? status : nlohmann::json(nullptr)}});
   }
   if (flags.json) {
@@ -194,7 +215,8 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
       "  manako server start central/\n"
       "  manako server invite central/ --site east-clinic\n"
       "Each explains itself: manako server invite --help");
-  const auto add = [&](const char* name, const char* what, absl::Status (*run)(const ServerFlags&)) {
+  const auto add = [&](const char* name, const char* what,
+                       absl::Status (*run)(const ServerFlags&)) {
     CLI::App* sub = command->add_subcommand(name, what);
     sub->add_option("folder", flags->folder, "The central hospital's folder")->required();
     sub->callback([flags, exit_code, run] {
@@ -205,11 +227,15 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   };
   CLI::App* init = add("init", "Make a folder the central hospital's", Init);
   init->add_option("--name", flags->central.name, "The federation's name")->required();
-  init->add_option("--host", flags->central.host, "Name or address at which sites reach this server")->required();
+  init->add_option("--host", flags->central.host,
+                   "Name or address at which sites reach this server")
+      ->required();
   init->add_option("--port", flags->central.port, "Port")->capture_default_str();
-  init->add_option("--also", flags->central.more_hosts, "Further names or addresses of this server")->delimiter(',');
+  init->add_option("--also", flags->central.more_hosts, "Further names or addresses of this server")
+      ->delimiter(',');
   CLI::App* start = add("start", "Serve, until stopped", Start);
-  start->add_option("--listen", flags->listen, "Address and port to listen at (default: all, the port of init)");
+  start->add_option("--listen", flags->listen,
+                    "Address and port to listen at (default: all, the port of init)");
   start->add_option("--threads", flags->threads, "Threads to average with (default: all cores)");
   CLI::App* invite = add("invite", "Print an invitation: one line, for one site, once", Invite);
   invite->add_option("--site", flags->site, "The site's name: a-z, 0-9, -")->required();
@@ -218,7 +244,9 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   CLI::App* revoke = add("revoke", "Cut a site off, at once", Revoke);
   revoke->add_option("--site", flags->site, "The site's name")->required();
   revoke->add_option("--why", flags->why, "For the record");
-  add("password", "Let somebody sign in to the web page", Password)->add_option("--user", flags->user, "Who")->capture_default_str();
+  add("password", "Let somebody sign in to the web page", Password)
+      ->add_option("--user", flags->user, "Who")
+      ->capture_default_str();
   CLI::App* sites = add("sites", "List the sites", Sites);
   sites->add_flag("--json", flags->json, "For machines");
 }

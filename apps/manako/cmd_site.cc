@@ -19,8 +19,8 @@
 #include "apps/manako/output.h"
 #include "apps/manako/web_admin.h"
 #include "base/files.h"
-#include "data/discover.h"
 #include "base/status_macros.h"
+#include "data/discover.h"
 #include "identity/certificate.h"
 #include "identity/invitation.h"
 #include "learn/local_work.h"
@@ -39,14 +39,17 @@ namespace manako {
 namespace {
 
 struct SiteFlags {
-  std::string folder, invitation, data, run, why, group_column, split_column, file_column, label_column, user = "admin";
+  std::string folder, invitation, data, run, why, group_column, split_column, file_column,
+      label_column, user = "admin";
   int round = 0, lines = 20;
   bool refuse = false, offline = false, verify = false, json = false, pause = false, resume = false;
 };
 
 std::string Key(const SiteFlags& flags) { return flags.folder + "/site.key"; }
 std::string Pem(const SiteFlags& flags) { return flags.folder + "/site.pem"; }
-std::string LeftKey(const SiteFlags& flags) { return flags.folder + "/site.pub"; }  // of a site that has left
+std::string LeftKey(const SiteFlags& flags) {
+  return flags.folder + "/site.pub";
+}  // of a site that has left
 std::string CaPem(const SiteFlags& flags) { return flags.folder + "/ca.pem"; }
 
 void LogLine(std::string_view line) {
@@ -59,14 +62,19 @@ void LogLine(std::string_view line) {
 
 std::string ShowSkew(int64_t skew_ms) {
   const int64_t minutes = std::abs(skew_ms) / 60'000;
-  const std::string span = minutes >= 120 ? fmt::format("{} hours", minutes / 60) : fmt::format("{} minutes", minutes);
-  return fmt::format("This machine's clock is {} {} the server's: set it right", span, skew_ms > 0 ? "ahead of" : "behind");
+  const std::string span =
+      minutes >= 120 ? fmt::format("{} hours", minutes / 60) : fmt::format("{} minutes", minutes);
+  return fmt::format("This machine's clock is {} {} the server's: set it right", span,
+                     skew_ms > 0 ? "ahead of" : "behind");
 }
 
 absl::StatusOr<SiteConfig> Config(const SiteFlags& flags) {
   auto config = SiteConfig::Load(flags.folder + "/site.toml");
   if (config.status().code() == absl::StatusCode::kNotFound) {
-    return NotFound("{} is no site's folder: join a federation first (manako site join INVITATION {} --data IMAGES)", flags.folder, flags.folder);
+    return NotFound(
+        "{} is no site's folder: join a federation first (manako site join INVITATION {} --data "
+        "IMAGES)",
+        flags.folder, flags.folder);
   }
   return config;
 }
@@ -74,11 +82,15 @@ absl::StatusOr<SiteConfig> Config(const SiteFlags& flags) {
 absl::Status Join(const SiteFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const Invitation invitation, ParseInvitation(flags.invitation));
   if (std::filesystem::exists(Pem(flags))) {
-    return absl::AlreadyExistsError(fmt::format("{} has joined a federation already: give another folder", flags.folder));
+    return absl::AlreadyExistsError(
+        fmt::format("{} has joined a federation already: give another folder", flags.folder));
   }
   std::error_code error;
   const std::string data = std::filesystem::absolute(flags.data, error).lexically_normal().string();
-  if (!std::filesystem::exists(data)) return NotFound("{} is not there: give the folder or manifest of this hospital's images (--data)", flags.data);
+  if (!std::filesystem::exists(data))
+    return NotFound(
+        "{} is not there: give the folder or manifest of this hospital's images (--data)",
+        flags.data);
   MANAKO_RETURN_IF_ERROR(MakeFolders(flags.folder));
   std::filesystem::permissions(flags.folder, std::filesystem::perms::owner_all, error);
   // The same key if joining was interrupted: the server may have signed it already.
@@ -100,14 +112,19 @@ absl::Status Join(const SiteFlags& flags) {
   if (!flags.file_column.empty()) config.data.file_column = flags.file_column;
   if (!flags.label_column.empty()) config.data.label_column = flags.label_column;
   MANAKO_RETURN_IF_ERROR(config.Validate());
-  MANAKO_RETURN_IF_ERROR(WriteFileAtomically(flags.folder + "/site.toml", config.ToCommentedToml()));
+  MANAKO_RETURN_IF_ERROR(
+      WriteFileAtomically(flags.folder + "/site.toml", config.ToCommentedToml()));
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(CaPem(flags), joined.authority));
   // Last: with it the folder is a site's.
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Pem(flags), joined.certificate));
-  fmt::print("This is the site {} of \"{}\" now. Images: {}\n", joined.site, joined.federation, data);
-  if (std::abs(joined.clock_skew_ms) > 5 * 60'000) fmt::print("{}.\n", ShowSkew(joined.clock_skew_ms));
-  fmt::print("Read and edit what it may take part in: {}/site.toml\nTry it:   manako site check {}\nStart it: manako site start {}\n",
-             flags.folder, flags.folder, flags.folder);
+  fmt::print("This is the site {} of \"{}\" now. Images: {}\n", joined.site, joined.federation,
+             data);
+  if (std::abs(joined.clock_skew_ms) > 5 * 60'000)
+    fmt::print("{}.\n", ShowSkew(joined.clock_skew_ms));
+  fmt::print(
+      "Read and edit what it may take part in: {}/site.toml\nTry it:   manako site check {}\nStart "
+      "it: manako site start {}\n",
+      flags.folder, flags.folder, flags.folder);
   return absl::OkStatus();
 }
 
@@ -139,7 +156,9 @@ struct Connection {
 absl::StatusOr<Connection> Connect(const SiteFlags& flags, const SiteConfig& config) {
   auto loaded = PrivateKey::Load(Key(flags));
   if (loaded.status().code() == absl::StatusCode::kNotFound) {
-    return NotFound("{} has left its federation: to join again, give another folder (manako site join)", flags.folder);
+    return NotFound(
+        "{} has left its federation: to join again, give another folder (manako site join)",
+        flags.folder);
   }
   MANAKO_RETURN_IF_ERROR(loaded.status());
   PrivateKey key = *std::move(loaded);
@@ -169,7 +188,9 @@ absl::Status RenewIfDue(const SiteFlags& flags, const Connection& connection) {
   if (!NeedsRenewal(own, absl::Now())) return absl::OkStatus();
   const auto renewed = connection.channel->Renew(connection.key, NowMs());
   if (!renewed.ok()) {
-    return Annotate(renewed.status(), fmt::format("this site's certificate ends on {} and could not be renewed", ShowTime(absl::ToUnixMillis(own.not_after))));
+    return Annotate(renewed.status(),
+                    fmt::format("this site's certificate ends on {} and could not be renewed",
+                                ShowTime(absl::ToUnixMillis(own.not_after))));
   }
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(Pem(flags), renewed->certificate));
   connection.channel->Use(renewed->certificate);
@@ -183,7 +204,8 @@ void KeepCertificate(const SiteFlags& flags, const Connection& connection, std::
   std::condition_variable_any wake;
   std::unique_lock lock(mutex);
   while (!stop.stop_requested()) {
-    if (const absl::Status status = RenewIfDue(flags, connection); !status.ok()) LogLine(MessageOf(status));
+    if (const absl::Status status = RenewIfDue(flags, connection); !status.ok())
+      LogLine(MessageOf(status));
     wake.wait_for(lock, stop, std::chrono::hours(6), [] { return false; });
   }
 }
@@ -195,14 +217,18 @@ absl::Status Start(const SiteFlags& flags) {
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  const int threads = config.compute.threads > 0 ? config.compute.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = config.compute.threads > 0
+                          ? config.compute.threads
+                          : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   PrepareLibtorch(threads);
   MANAKO_ASSIGN_OR_RETURN(const auto store, SiteStore::Open(flags.folder));
   for (const std::string& problem : store->problems()) LogLine(problem);
   MANAKO_RETURN_IF_ERROR(SetFlag(store->folder(), SiteFlag::kStop, false));
   MANAKO_ASSIGN_OR_RETURN(Connection connection, Connect(flags, config));
-  MANAKO_ASSIGN_OR_RETURN(const auto ledger,
-                          Ledger::Open(store->folder().ledger(), connection.key, {{config.server.address, connection.authority.fingerprint}, NowMs}));
+  MANAKO_ASSIGN_OR_RETURN(
+      const auto ledger,
+      Ledger::Open(store->folder().ledger(), connection.key,
+                   {{config.server.address, connection.authority.fingerprint}, NowMs}));
   const auto work = MakeLocalWork(WorkOptions(flags, config, threads));
   SiteAgent::Options options;
   options.config = config;
@@ -210,9 +236,11 @@ absl::Status Start(const SiteFlags& flags) {
   options.threads = threads;
   options.longest_retry_seconds = 10;
   options.retry_seed = std::hash<std::string>{}(config.server.site);
-  SiteAgent agent(options, {connection.channel.get(), work.get(), store.get(), ledger.get(), NowMs, LogLine});
+  SiteAgent agent(
+      options, {connection.channel.get(), work.get(), store.get(), ledger.get(), NowMs, LogLine});
   if (const auto greeting = connection.channel->Hello(NowMs()); greeting.ok()) {
-    LogLine(fmt::format("Site {} of \"{}\": connected to {} (version {})", greeting->site, greeting->federation, config.server.address, greeting->software));
+    LogLine(fmt::format("Site {} of \"{}\": connected to {} (version {})", greeting->site,
+                        greeting->federation, config.server.address, greeting->software));
     if (std::abs(greeting->clock_skew_ms) > 5 * 60'000) LogLine(ShowSkew(greeting->clock_skew_ms));
   } else {
     LogLine(fmt::format("Not connected yet: {}", MessageOf(greeting.status())));
@@ -225,12 +253,15 @@ absl::Status Start(const SiteFlags& flags) {
   std::thread([&signals, stop]() mutable {
     int signal = 0;
     sigwait(&signals, &signal);
-    LogLine("The site ends behind what it is doing; once more ends it at once. Either way nothing is lost.");
+    LogLine(
+        "The site ends behind what it is doing; once more ends it at once. Either way nothing is "
+        "lost.");
     stop.request_stop();
     sigwait(&signals, &signal);
     _exit(kInterrupted);
   }).detach();
-  const std::jthread renewal([&](std::stop_token ended) { KeepCertificate(flags, connection, std::move(ended)); });
+  const std::jthread renewal(
+      [&](std::stop_token ended) { KeepCertificate(flags, connection, std::move(ended)); });
   // A call that waits for the server must not keep the site from ending.
   const std::stop_callback wake(stop.get_token(), [&] { connection.channel->Cancel(); });
   const absl::Status ended = agent.Run(stop.get_token());
@@ -242,7 +273,9 @@ absl::Status Start(const SiteFlags& flags) {
 
 absl::Status Check(const SiteFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const SiteConfig config, Config(flags));
-  const int threads = config.compute.threads > 0 ? config.compute.threads : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  const int threads = config.compute.threads > 0
+                          ? config.compute.threads
+                          : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   PrepareLibtorch(threads);
   const auto work = MakeLocalWork(WorkOptions(flags, config, threads));
   auto connection = Connect(flags, config);
@@ -266,7 +299,10 @@ absl::Status Check(const SiteFlags& flags) {
   const std::vector<Finding> findings = CheckSite(check);
   if (flags.json) {
     nlohmann::json out = nlohmann::json::array();
-    for (const Finding& finding : findings) out.push_back({{"level", static_cast<int>(finding.level)}, {"what", finding.what}, {"fix", finding.fix}});
+    for (const Finding& finding : findings)
+      out.push_back({{"level", static_cast<int>(finding.level)},
+                     {"what", finding.what},
+                     {"fix", finding.fix}});
     PrintJson(out);
   } else {
     static constexpr const char* kMarks[] = {"ok      ", "note    ", "warning ", "ERROR   "};
@@ -276,7 +312,8 @@ absl::Status Check(const SiteFlags& flags) {
     }
   }
   if (!connection.ok()) return connection.status();
-  if (WorstOf(findings) == Finding::Level::kError) return FailedPrecondition("this site cannot take part yet: see above");
+  if (WorstOf(findings) == Finding::Level::kError)
+    return FailedPrecondition("this site cannot take part yet: see above");
   return absl::OkStatus();
 }
 
@@ -286,30 +323,41 @@ absl::Status Status(const SiteFlags& flags) {
   const bool runs = AgentRuns(folder);
   const auto report = ReadSiteReport(folder);
   if (flags.json) {
-    nlohmann::json out = report.ok() ? nlohmann::json::parse(ToJson(*report), nullptr, false) : nlohmann::json::object();
+    nlohmann::json out = report.ok() ? nlohmann::json::parse(ToJson(*report), nullptr, false)
+                                     : nlohmann::json::object();
     out["agent_runs"] = runs;
     out["site"] = config.server.site;
     PrintJson(out);
     return absl::OkStatus();
   }
   fmt::print("{} of \"{}\": {}\n", config.server.site, config.server.federation,
-             !runs ? "not running (manako site start " + flags.folder + ")" : HasFlag(folder, SiteFlag::kPause) ? "paused" : "running");
-  if (!report.ok()) return report.status().code() == absl::StatusCode::kNotFound ? absl::OkStatus() : report.status();
+             !runs ? "not running (manako site start " + flags.folder + ")"
+             : HasFlag(folder, SiteFlag::kPause) ? "paused"
+                                                 : "running");
+  if (!report.ok())
+    return report.status().code() == absl::StatusCode::kNotFound ? absl::OkStatus()
+                                                                 : report.status();
   if (runs) {
     fmt::print("{}", report->work.phase);
-    if (!report->work.run.empty()) fmt::print(", run {}, round {}", report->work.run, report->work.round);
-    if (report->work.steps > 0) fmt::print(", step {} of {}", report->work.step, report->work.steps);
+    if (!report->work.run.empty())
+      fmt::print(", run {}, round {}", report->work.run, report->work.round);
+    if (report->work.steps > 0)
+      fmt::print(", step {} of {}", report->work.step, report->work.steps);
     fmt::print("\n");
   }
   if (!report->problem.empty()) fmt::print("Problem: {}\n", report->problem);
   if (report->questions > 0) {
     fmt::print("{} for a person: manako site approve {}\n",
-               report->questions == 1 ? "1 question waits" : fmt::format("{} questions wait", report->questions), flags.folder);
+               report->questions == 1 ? "1 question waits"
+                                      : fmt::format("{} questions wait", report->questions),
+               flags.folder);
   }
   if (report->runs.empty()) return absl::OkStatus();
   std::vector<std::vector<std::string>> rows = {{"RUN", "STAGE", "ROUND", "NAME", ""}};
   for (const RunReport& run : report->runs) {
-    rows.push_back({run.run, run.stage, run.rounds > 0 ? fmt::format("{}/{}", run.round, run.rounds) : "-", run.name, run.why});
+    rows.push_back({run.run, run.stage,
+                    run.rounds > 0 ? fmt::format("{}/{}", run.round, run.rounds) : "-", run.name,
+                    run.why});
   }
   PrintTable(rows);
   return absl::OkStatus();
@@ -317,7 +365,8 @@ absl::Status Status(const SiteFlags& flags) {
 
 // Who answers, for the record: the account at this machine.
 std::string Account() {
-  if (const passwd* entry = ::getpwuid(::getuid()); entry != nullptr && entry->pw_name[0] != '\0') return entry->pw_name;
+  if (const passwd* entry = ::getpwuid(::getuid()); entry != nullptr && entry->pw_name[0] != '\0')
+    return entry->pw_name;
   return fmt::format("user {}", ::getuid());
 }
 
@@ -329,20 +378,24 @@ absl::Status Approve(const SiteFlags& flags) {
     for (const Approval& approval : ListApprovals(folder)) {
       if (approval.consent != Consent::kNone) continue;
       ++open;
-      fmt::print("{}{} \"{}\", asked {}\n", approval.run, approval.round > 0 ? fmt::format(", round {},", approval.round) : "", approval.name,
-                 ShowTime(approval.asked_ms));
+      fmt::print("{}{} \"{}\", asked {}\n", approval.run,
+                 approval.round > 0 ? fmt::format(", round {},", approval.round) : "",
+                 approval.name, ShowTime(approval.asked_ms));
       for (const std::string& fact : approval.facts) fmt::print("  {}\n", fact);
       const std::vector<std::string> leaves = LeavesOf(folder, approval.run, config.policy);
       if (!leaves.empty()) fmt::print("  What would leave this hospital:\n");
       for (const std::string& line : leaves) fmt::print("  - {}\n", line);
-      if (std::filesystem::exists(folder.agreement(approval.run))) fmt::print("  The whole agreement: {}\n", folder.agreement(approval.run));
-      fmt::print("  -> manako site approve {} {}{}   (or with --refuse)\n", flags.folder, approval.run,
+      if (std::filesystem::exists(folder.agreement(approval.run)))
+        fmt::print("  The whole agreement: {}\n", folder.agreement(approval.run));
+      fmt::print("  -> manako site approve {} {}{}   (or with --refuse)\n", flags.folder,
+                 approval.run,
                  approval.round > 0 ? fmt::format(" --round {}", approval.round) : "");
     }
     if (open == 0) fmt::print("Nothing waits for an answer.\n");
     return absl::OkStatus();
   }
-  MANAKO_RETURN_IF_ERROR(AnswerApproval(folder, flags.run, flags.round, !flags.refuse, Account(), NowMs()));
+  MANAKO_RETURN_IF_ERROR(
+      AnswerApproval(folder, flags.run, flags.round, !flags.refuse, Account(), NowMs()));
   fmt::print("{}.\n", flags.refuse ? "Refused" : "Approved");
   return absl::OkStatus();
 }
@@ -368,27 +421,37 @@ absl::Status ShowLedger(const SiteFlags& flags) {
   }
   if (flags.verify && !flags.json) {
     MANAKO_RETURN_IF_ERROR(good);
-    fmt::print("{} lines, each signed by this site's key, none changed, none missing.\n", lines.size());
+    fmt::print("{} lines, each signed by this site's key, none changed, none missing.\n",
+               lines.size());
     return absl::OkStatus();
   }
   if (flags.json) {
     nlohmann::json out = nlohmann::json::array();
     for (const LedgerLine& line : lines) {
-      nlohmann::json entry = {{"seq", line.seq}, {"time", line.time}, {"kind", line.kind}, {"run", line.run}, {"round", line.round},
-                              {"contents", line.contents}, {"bytes", line.bytes}, {"sha256", line.sha256}, {"server", line.recipient.server}};
+      nlohmann::json entry = {
+          {"seq", line.seq},     {"time", line.time},     {"kind", line.kind},
+          {"run", line.run},     {"round", line.round},   {"contents", line.contents},
+          {"bytes", line.bytes}, {"sha256", line.sha256}, {"server", line.recipient.server}};
       if (line.l2) entry["l2"] = *line.l2;
       if (!line.receipt.empty()) entry["receipt"] = line.receipt;
       out.push_back(entry);
     }
-    PrintJson({{"intact", good.ok()}, {"problem", good.ok() ? "" : std::string(MessageOf(good))}, {"lines", out}});
+    PrintJson({{"intact", good.ok()},
+               {"problem", good.ok() ? "" : std::string(MessageOf(good))},
+               {"lines", out}});
     return good;
   }
-  std::vector<std::vector<std::string>> rows = {{"LINE", "TIME", "WHAT", "RUN", "ROUND", "BYTES", "SHA-256", "NORM", ""}};
-  const size_t first = lines.size() > static_cast<size_t>(flags.lines) ? lines.size() - static_cast<size_t>(flags.lines) : 0;
+  std::vector<std::vector<std::string>> rows = {
+      {"LINE", "TIME", "WHAT", "RUN", "ROUND", "BYTES", "SHA-256", "NORM", ""}};
+  const size_t first = lines.size() > static_cast<size_t>(flags.lines)
+                           ? lines.size() - static_cast<size_t>(flags.lines)
+                           : 0;
   for (size_t i = first; i < lines.size(); ++i) {
     const LedgerLine& line = lines[i];
-    rows.push_back({std::to_string(line.seq), line.time, line.kind, line.run, line.round > 0 ? std::to_string(line.round) : "-",
-                    line.bytes > 0 ? std::to_string(line.bytes) : "-", line.sha256.substr(0, 12), line.l2 ? fmt::format("{:.4g}", *line.l2) : "-",
+    rows.push_back({std::to_string(line.seq), line.time, line.kind, line.run,
+                    line.round > 0 ? std::to_string(line.round) : "-",
+                    line.bytes > 0 ? std::to_string(line.bytes) : "-", line.sha256.substr(0, 12),
+                    line.l2 ? fmt::format("{:.4g}", *line.l2) : "-",
                     line.receipt.empty() ? line.contents : line.receipt});
   }
   PrintTable(rows);
@@ -407,23 +470,32 @@ absl::Status Resume(const SiteFlags& flags) {
   MANAKO_RETURN_IF_ERROR(Config(flags).status());
   return SetFlag({flags.folder}, SiteFlag::kPause, false);
 }
-// Tells the server, then gives up the key: nobody can be this site any more. What has left, and the models, stay here.
+// Tells the server, then gives up the key: nobody can be this site any more. What has left, and the
+// models, stay here.
 absl::Status Leave(const SiteFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const SiteConfig config, Config(flags));
-  if (AgentRuns({flags.folder})) return FailedPrecondition("this site is at work: stop it first (manako site stop {})", flags.folder);
+  if (AgentRuns({flags.folder}))
+    return FailedPrecondition("this site is at work: stop it first (manako site stop {})",
+                              flags.folder);
   MANAKO_ASSIGN_OR_RETURN(const Connection connection, Connect(flags, config));
   if (!flags.offline) {
     const absl::Status told = connection.channel->Leave(flags.why);
     // Refused: it is no site there any more, by an earlier call of this or by the server.
     if (!told.ok() && !absl::IsPermissionDenied(told)) {
-      return Annotate(told, "the server could not be told (with --offline it is not; ask the central hospital to revoke this site then)");
+      return Annotate(told,
+                      "the server could not be told (with --offline it is not; ask the central "
+                      "hospital to revoke this site then)");
     }
   }
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(LeftKey(flags), connection.key.public_key().ToPem()));
   std::error_code error;
-  if (!std::filesystem::remove(Key(flags), error)) return FailedPrecondition("cannot remove {}: {}", Key(flags), error.message());
-  fmt::print("{} has left \"{}\"{}. Its key is gone.\n{}/ keeps the ledger and the models; images were never moved. Delete the folder when you need neither.\n",
-             config.server.site, config.server.federation, flags.offline ? " (the server was not told)" : "", flags.folder);
+  if (!std::filesystem::remove(Key(flags), error))
+    return FailedPrecondition("cannot remove {}: {}", Key(flags), error.message());
+  fmt::print(
+      "{} has left \"{}\"{}. Its key is gone.\n{}/ keeps the ledger and the models; images were "
+      "never moved. Delete the folder when you need neither.\n",
+      config.server.site, config.server.federation,
+      flags.offline ? " (the server was not told)" : "", flags.folder);
   return absl::OkStatus();
 }
 
@@ -447,7 +519,9 @@ void AddSiteCommand(CLI::App& app, int* exit_code) {
       "  manako site ledger site/ --verify");
   const auto add = [&](const char* name, const char* what, absl::Status (*run)(const SiteFlags&)) {
     CLI::App* sub = command->add_subcommand(name, what);
-    if (std::string(name) == "join") sub->add_option("invitation", flags->invitation, "The line that the central hospital sent")->required();
+    if (std::string(name) == "join")
+      sub->add_option("invitation", flags->invitation, "The line that the central hospital sent")
+          ->required();
     sub->add_option("folder", flags->folder, "This site's folder")->required();
     sub->callback([flags, exit_code, run] {
       while (flags->folder.size() > 1 && flags->folder.back() == '/') flags->folder.pop_back();
@@ -456,15 +530,19 @@ void AddSiteCommand(CLI::App& app, int* exit_code) {
     return sub;
   };
   CLI::App* join = add("join", "Join a federation with an invitation", Join);
-  join->add_option("--data", flags->data, "This hospital's images: folder, manifest or .npz")->required();
+  join->add_option("--data", flags->data, "This hospital's images: folder, manifest or .npz")
+      ->required();
   join->add_option("--group-column", flags->group_column, "Manifest column with the patient");
-  join->add_option("--split-column", flags->split_column, "Manifest column with train, validation or test");
+  join->add_option("--split-column", flags->split_column,
+                   "Manifest column with train, validation or test");
   join->add_option("--file-column", flags->file_column, "Manifest column with the image file");
   join->add_option("--label-column", flags->label_column, "Manifest column with the class");
-  add("check", "Say what is wrong before a run does", Check)->add_flag("--json", flags->json, "For machines");
+  add("check", "Say what is wrong before a run does", Check)
+      ->add_flag("--json", flags->json, "For machines");
   add("start", "Work, until stopped", Start);
   add("status", "What this site is doing", Status)->add_flag("--json", flags->json, "For machines");
-  CLI::App* approve = add("approve", "See and answer the questions that wait for a person", Approve);
+  CLI::App* approve =
+      add("approve", "See and answer the questions that wait for a person", Approve);
   approve->add_option("run", flags->run, "The run (default: list what waits)");
   approve->add_option("--round", flags->round, "The round that is asked for");
   approve->add_flag("--refuse", flags->refuse, "Refuse instead");
@@ -472,7 +550,9 @@ void AddSiteCommand(CLI::App& app, int* exit_code) {
   ledger->add_flag("--verify", flags->verify, "Only check that nothing was changed");
   ledger->add_option("--lines", flags->lines, "How many of the last lines")->capture_default_str();
   ledger->add_flag("--json", flags->json, "For machines");
-  add("password", "Let somebody sign in to this site's web page", Password)->add_option("--user", flags->user, "Who")->capture_default_str();
+  add("password", "Let somebody sign in to this site's web page", Password)
+      ->add_option("--user", flags->user, "Who")
+      ->capture_default_str();
   add("pause", "Take no new work for now", Pause);
   add("resume", "Take work again", Resume);
   CLI::App* leave = add("leave", "Leave the federation for good", Leave);

@@ -3,14 +3,14 @@
 #define MANAKO_APPS_MANAKO_OUTPUT_H_
 
 #include <cstdint>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
-#include <nlohmann/json.hpp>
-
 namespace manako {
 
-// Rows of cells, the first of them the headings, as columns that line up (double-width characters count two).
+// Rows of cells, the first of them the headings, as columns that line up (double-width characters
+// count two).
 void PrintTable(const std::vector<std::vector<std::string>>& rows);
 void PrintJson(const nlohmann::json& json);
 // "2026-03-01 09:30" in local time; "-" for 0.

@@ -24,10 +24,15 @@ struct Served : WebPage {
 };
 
 template <typename Pages, typename Admin>
-absl::StatusOr<std::unique_ptr<WebPage>> Serve(const std::string& folder, Admin* admin, uint16_t usual_port, const char* command, std::string* why) {
+absl::StatusOr<std::unique_ptr<WebPage>> Serve(const std::string& folder, Admin* admin,
+                                               uint16_t usual_port, const char* command,
+                                               std::string* why) {
   const std::string users = folder + "/web-users";
   if (!WebUsers(users).any()) {
-    *why = fmt::format("No web page: nobody could sign in. Give a user a password first: manako {} password {} --user NAME", command, folder);
+    *why = fmt::format(
+        "No web page: nobody could sign in. Give a user a password first: manako {} password {} "
+        "--user NAME",
+        command, folder);
     return nullptr;
   }
   MANAKO_ASSIGN_OR_RETURN(const WebConfig config, WebConfig::Load(folder + "/web.toml"));
@@ -35,8 +40,13 @@ absl::StatusOr<std::unique_ptr<WebPage>> Serve(const std::string& folder, Admin*
   MANAKO_ASSIGN_OR_RETURN(const HttpServer::Options options, config.ServerOptions(usual_port));
   auto page = std::make_unique<Served<Pages, Admin>>();
   page->pages = std::make_unique<Pages>(typename Pages::Options{config, users, NowMs}, admin);
-  MANAKO_ASSIGN_OR_RETURN(page->http, HttpServer::Start(options, [pages = page->pages.get()](const HttpRequest& request) { return pages->Handle(request); }));
-  page->url = fmt::format("{}://{}:{}/", options.certificate.empty() ? "http" : "https", options.host, page->http->port());
+  MANAKO_ASSIGN_OR_RETURN(
+      page->http,
+      HttpServer::Start(options, [pages = page->pages.get()](const HttpRequest& request) {
+        return pages->Handle(request);
+      }));
+  page->url = fmt::format("{}://{}:{}/", options.certificate.empty() ? "http" : "https",
+                          options.host, page->http->port());
   return page;
 }
 
@@ -62,11 +72,13 @@ std::string ReadSecret(const char* prompt) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<WebPage>> ServeServerPage(const std::string& folder, ServerAdmin* admin, std::string* why) {
+absl::StatusOr<std::unique_ptr<WebPage>> ServeServerPage(const std::string& folder,
+                                                         ServerAdmin* admin, std::string* why) {
   return Serve<ServerPages>(folder, admin, kServerWebPort, "server", why);
 }
 
-absl::StatusOr<std::unique_ptr<WebPage>> ServeSitePage(const std::string& folder, SiteAdmin* admin, std::string* why) {
+absl::StatusOr<std::unique_ptr<WebPage>> ServeSitePage(const std::string& folder, SiteAdmin* admin,
+                                                       std::string* why) {
   return Serve<SitePages>(folder, admin, kSiteWebPort, "site", why);
 }
 

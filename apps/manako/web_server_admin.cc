@@ -27,13 +27,17 @@ std::string NewRunId() {
   const std::time_t now = std::time(nullptr);
   std::tm local{};
   localtime_r(&now, &local);
-  std::string id = fmt::format("{:04}{:02}{:02}-", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday);
-  for (const char c : RandomBytes(5)) id += "bcdfghjkmnpqrstvwxz"[static_cast<unsigned char>(c) % 19];
+  std::string id =
+      fmt::format("{:04}{:02}{:02}-", local.tm_year + 1900, local.tm_mon + 1, local.tm_mday);
+  for (const char c : RandomBytes(5))
+    id += "bcdfghjkmnpqrstvwxz"[static_cast<unsigned char>(c) % 19];
   return id;
 }
 
 double Number(const json& value, const char* key) {
-  return value.is_object() && value.contains(key) && value[key].is_number() ? value[key].get<double>() : kNoNumber;
+  return value.is_object() && value.contains(key) && value[key].is_number()
+             ? value[key].get<double>()
+             : kNoNumber;
 }
 
 SiteStatus StatusFromJson(const std::string& text) {
@@ -51,13 +55,19 @@ SiteStatus StatusFromJson(const std::string& text) {
 
 class StoreAdmin : public ServerAdmin {
  public:
-  StoreAdmin(std::string folder, FederationStore* store, Enrolment* enrolment, std::function<void()> changed)
-      : folder_(std::move(folder)), store_(store), enrolment_(enrolment), changed_(std::move(changed)), started_ms_(NowMs()) {}
+  StoreAdmin(std::string folder, FederationStore* store, Enrolment* enrolment,
+             std::function<void()> changed)
+      : folder_(std::move(folder)),
+        store_(store),
+        enrolment_(enrolment),
+        changed_(std::move(changed)),
+        started_ms_(NowMs()) {}
 
   absl::StatusOr<FederationInfo> Federation() override {
     FederationInfo info;
     info.name = enrolment_->federation();
-    info.address = ToText(ServerAddress{enrolment_->host(), static_cast<uint16_t>(enrolment_->port())});
+    info.address =
+        ToText(ServerAddress{enrolment_->host(), static_cast<uint16_t>(enrolment_->port())});
     info.authority_sha256 = enrolment_->authority().fingerprint;
     info.version = kVersion;
     info.now_ms = NowMs();
@@ -99,36 +109,45 @@ class StoreAdmin : public ServerAdmin {
     RunDetails details;
     MANAKO_ASSIGN_OR_RETURN(details.run, Info(record));
     details.config = record.config;
-    if (const auto config = FederatedRunConfig::FromToml(record.config, id); config.ok()) details.classes = config->run.classes;
+    if (const auto config = FederatedRunConfig::FromToml(record.config, id); config.ok())
+      details.classes = config->run.classes;
     MANAKO_ASSIGN_OR_RETURN(const auto sites, store_->RunSites(id));
-    for (const RunSiteRecord& site : sites) details.sites.push_back({site.site, site.state, site.counts, site.why});
+    for (const RunSiteRecord& site : sites)
+      details.sites.push_back({site.site, site.state, site.counts, site.why});
     MANAKO_RETURN_IF_ERROR(AddRounds(record, details));
     MANAKO_ASSIGN_OR_RETURN(const auto evaluations, store_->Evaluations(id));
     for (const auto& evaluation : evaluations) {
       const json result = json::parse(evaluation.json, nullptr, false);
       if (!result.is_object()) continue;
-      details.evaluations.push_back({evaluation.round, evaluation.trained_by, evaluation.site, ResultFromJson(result.value("validation", json::object())),
+      details.evaluations.push_back({evaluation.round, evaluation.trained_by, evaluation.site,
+                                     ResultFromJson(result.value("validation", json::object())),
                                      ResultFromJson(result.value("test", json::object()))});
     }
     std::error_code ignored;
     for (const auto& round : details.rounds) {
-      if (std::filesystem::exists(RunFolder(folder_ + "/runs/" + id).ModelPath(round.round), ignored)) details.models.push_back(round.round);
+      if (std::filesystem::exists(RunFolder(folder_ + "/runs/" + id).ModelPath(round.round),
+                                  ignored))
+        details.models.push_back(round.round);
     }
     details.has_report = record.started_ms > 0;  // it is made when it is fetched
     return details;
   }
 
-  absl::StatusOr<std::vector<EventInfo>> Events(int64_t behind_seq, int limit, const std::string& run) override {
+  absl::StatusOr<std::vector<EventInfo>> Events(int64_t behind_seq, int limit,
+                                                const std::string& run) override {
     MANAKO_ASSIGN_OR_RETURN(const auto records, store_->Events(behind_seq, limit, run));
     std::vector<EventInfo> events;
-    for (const EventRecord& record : records) events.push_back({record.seq, record.time_ms, record.run, record.site, record.kind, record.fields});
+    for (const EventRecord& record : records)
+      events.push_back(
+          {record.seq, record.time_ms, record.run, record.site, record.kind, record.fields});
     return events;
   }
 
   absl::StatusOr<int64_t> LastEvent() override { return store_->LastEvent(); }
 
   void WaitForEvent(int64_t behind_seq, int timeout_ms) override {
-    // Other processes write events too, so the database is what is looked at; a look is one lookup by key.
+    // Other processes write events too, so the database is what is looked at; a look is one lookup
+    // by key.
     for (int waited = 0; waited < std::min(timeout_ms, 1000); waited += 50) {
       if (const auto last = store_->LastEvent(); last.ok() && *last > behind_seq) return;
       std::unique_lock lock(mutex_);
@@ -138,15 +157,18 @@ class StoreAdmin : public ServerAdmin {
 
   absl::Status Healthy() override { return store_->LastEvent().status(); }
 
-  absl::StatusOr<InvitationInfo> Invite(const std::string& site, int hours, const std::string&) override {
+  absl::StatusOr<InvitationInfo> Invite(const std::string& site, int hours,
+                                        const std::string&) override {
     const int64_t now = NowMs();
     MANAKO_ASSIGN_OR_RETURN(const std::string line, enrolment_->Invite(site, hours, now));
     Changed();
     return InvitationInfo{line, site, now + int64_t{hours} * 3'600'000};
   }
 
-  absl::Status Revoke(const std::string& site, const std::string& why, const std::string& by) override {
-    MANAKO_RETURN_IF_ERROR(store_->Revoke(site, why.empty() ? "by " + by : fmt::format("{} (by {})", why, by), NowMs()));
+  absl::Status Revoke(const std::string& site, const std::string& why,
+                      const std::string& by) override {
+    MANAKO_RETURN_IF_ERROR(store_->Revoke(
+        site, why.empty() ? "by " + by : fmt::format("{} (by {})", why, by), NowMs()));
     Changed();
     return absl::OkStatus();
   }
@@ -160,24 +182,30 @@ class StoreAdmin : public ServerAdmin {
   }
 
   absl::Status Act(const std::string& run, RunAction action, const std::string&) override {
-    const char* wanted = action == RunAction::kPause ? "paused" : action == RunAction::kCancel ? "cancelled" : "running";
+    const char* wanted = action == RunAction::kPause    ? "paused"
+                         : action == RunAction::kCancel ? "cancelled"
+                                                        : "running";
     MANAKO_RETURN_IF_ERROR(store_->Want(run, wanted, NowMs()));
     Changed();
     return absl::OkStatus();
   }
 
-  absl::StatusOr<std::unique_ptr<FileSource>> OpenModel(const std::string& run, int round) override {
+  absl::StatusOr<std::unique_ptr<FileSource>> OpenModel(const std::string& run,
+                                                        int round) override {
     MANAKO_RETURN_IF_ERROR(store_->Run(run).status());  // so that `run` is a name, and no path
-    return FileSource::Open(RunFolder(folder_ + "/runs/" + run).ModelPath(round), fmt::format("{}-round-{}.arr", run, round), "application/octet-stream");
+    return FileSource::Open(RunFolder(folder_ + "/runs/" + run).ModelPath(round),
+                            fmt::format("{}-round-{}.arr", run, round), "application/octet-stream");
   }
 
   absl::StatusOr<std::unique_ptr<FileSource>> OpenReport(const std::string& run) override {
     MANAKO_ASSIGN_OR_RETURN(const std::string page, RunReportPage(store_, run));
-    // Written anew each time, so that it is never older than the run; who downloads the one before keeps what was opened.
+    // Written anew each time, so that it is never older than the run; who downloads the one before
+    // keeps what was opened.
     const std::string folder = folder_ + "/runs/" + run + "/report";
     MANAKO_RETURN_IF_ERROR(MakeFolders(folder));
     MANAKO_RETURN_IF_ERROR(WriteFileAtomically(folder + "/report.html", page));
-    return FileSource::Open(folder + "/report.html", run + "-report.html", "text/html; charset=utf-8");
+    return FileSource::Open(folder + "/report.html", run + "-report.html",
+                            "text/html; charset=utf-8");
   }
 
  private:
@@ -226,7 +254,8 @@ class StoreAdmin : public ServerAdmin {
     MANAKO_ASSIGN_OR_RETURN(const auto events, store_->Events(0, 1'000'000, record.id));
     for (const EventRecord& event : events) {
       if (event.kind == "update_kept" && event.fields.contains("metrics")) {
-        losses[{event.fields.value("round", 0), event.site}] = Number(event.fields["metrics"], "train_loss");
+        losses[{event.fields.value("round", 0), event.site}] =
+            Number(event.fields["metrics"], "train_loss");
       }
     }
     for (const auto& record_of_round : rounds) {
@@ -239,8 +268,11 @@ class StoreAdmin : public ServerAdmin {
       const json metrics = json::parse(record_of_round.metrics, nullptr, false);
       if (metrics.is_object()) {
         const std::string method = metrics.value("method", "");
-        round.validation = {metrics.value("validation_images", int64_t{0}), Number(metrics, "validation_loss"), Number(metrics, "validation_auc"), method};
-        round.test = {metrics.value("test_images", int64_t{0}), Number(metrics, "test_loss"), Number(metrics, "test_auc"), method};
+        round.validation = {metrics.value("validation_images", int64_t{0}),
+                            Number(metrics, "validation_loss"), Number(metrics, "validation_auc"),
+                            method};
+        round.test = {metrics.value("test_images", int64_t{0}), Number(metrics, "test_loss"),
+                      Number(metrics, "test_auc"), method};
       }
       double loss = 0, images = 0;
       for (const auto& ask : asks) {
@@ -253,7 +285,8 @@ class StoreAdmin : public ServerAdmin {
         if (ask.ask.l2 > 0) info.l2 = ask.ask.l2;
         info.sha256 = ask.ask.sha256;
         info.why = ask.ask.why;
-        if (const auto found = losses.find({round.round, ask.site}); found != losses.end()) info.train_loss = found->second;
+        if (const auto found = losses.find({round.round, ask.site}); found != losses.end())
+          info.train_loss = found->second;
         if (std::isfinite(info.train_loss) && ask.ask.state == AskState::kAnswered) {
           loss += info.train_loss * static_cast<double>(info.images);
           images += static_cast<double>(info.images);
@@ -262,7 +295,9 @@ class StoreAdmin : public ServerAdmin {
       }
       if (images > 0) round.train_loss = loss / images;
       round.needed = static_cast<int>(round.asks.size());
-      if (const auto config = FederatedRunConfig::FromToml(record.config, record.id); config.ok() && config->run.quorum > 0) round.needed = config->run.quorum;
+      if (const auto config = FederatedRunConfig::FromToml(record.config, record.id);
+          config.ok() && config->run.quorum > 0)
+        round.needed = config->run.quorum;
       details.rounds.push_back(std::move(round));
     }
     return absl::OkStatus();
@@ -279,18 +314,26 @@ class StoreAdmin : public ServerAdmin {
 
 }  // namespace
 
-absl::StatusOr<std::string> CreateRun(const std::string& folder, FederationStore* store, const std::string& toml, const std::string& name,
+absl::StatusOr<std::string> CreateRun(const std::string& folder, FederationStore* store,
+                                      const std::string& toml, const std::string& name,
                                       std::string* note) {
   MANAKO_ASSIGN_OR_RETURN(FederatedRunConfig config, FederatedRunConfig::FromToml(toml, name));
   RunConfig& training = config.training;
-  if (training.data.image_size == 0) training.data.image_size = UsualImageSize(training.model.architecture);
-  if (training.train.learning_rate == 0) training.train.learning_rate = UsualLearningRate(training.train, training.model);
+  if (training.data.image_size == 0)
+    training.data.image_size = UsualImageSize(training.model.architecture);
+  if (training.train.learning_rate == 0)
+    training.train.learning_rate = UsualLearningRate(training.train, training.model);
   MANAKO_RETURN_IF_ERROR(Annotate(config.Validate(), name));
   MANAKO_ASSIGN_OR_RETURN(const ArrayEncoding encoding, ParseArrayEncoding(config.run.encoding));
-  MANAKO_ASSIGN_OR_RETURN(const auto pool, NetworkPool::Create({training.model.architecture, static_cast<int>(config.run.classes.size()),
-                                                                training.model.dropout, training.data.image_size}));
-  MANAKO_ASSIGN_OR_RETURN(const ParameterSet initial, pool->InitialParameters(InitialSeed(config.run.seed), training.model.init, note));
-  // What the sites are told of the initial parameters is what they get; where the file was is this server's own matter.
+  MANAKO_ASSIGN_OR_RETURN(
+      const auto pool,
+      NetworkPool::Create({training.model.architecture, static_cast<int>(config.run.classes.size()),
+                           training.model.dropout, training.data.image_size}));
+  MANAKO_ASSIGN_OR_RETURN(
+      const ParameterSet initial,
+      pool->InitialParameters(InitialSeed(config.run.seed), training.model.init, note));
+  // What the sites are told of the initial parameters is what they get; where the file was is this
+  // server's own matter.
   training.model.init.clear();
   RunRecord record;
   record.id = NewRunId();
@@ -306,11 +349,13 @@ absl::StatusOr<std::string> CreateRun(const std::string& folder, FederationStore
 std::string RunTemplate() {
   FederatedRunConfig config;
   config.run.classes = {"detachment", "normal"};
-  return "# What a run depends on, with its defaults. Set run.classes; leave out what may stay as it is.\n" + config.ToToml();
+  return "# What a run depends on, with its defaults. Set run.classes; leave out what may stay as "
+         "it is.\n" +
+         config.ToToml();
 }
 
-std::unique_ptr<ServerAdmin> MakeServerAdmin(const std::string& folder, FederationStore* store, Enrolment* enrolment,
-                                             std::function<void()> changed) {
+std::unique_ptr<ServerAdmin> MakeServerAdmin(const std::string& folder, FederationStore* store,
+                                             Enrolment* enrolment, std::function<void()> changed) {
   return std::make_unique<StoreAdmin>(folder, store, enrolment, std::move(changed));
 }
 

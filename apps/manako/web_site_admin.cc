@@ -19,7 +19,8 @@ namespace {
 
 class FolderAdmin : public SiteAdmin {
  public:
-  FolderAdmin(std::string folder, SiteConfig config) : folder_{std::move(folder)}, config_(std::move(config)) {}
+  FolderAdmin(std::string folder, SiteConfig config)
+      : folder_{std::move(folder)}, config_(std::move(config)) {}
 
   absl::StatusOr<LocalStatus> Status() override {
     LocalStatus status;
@@ -53,7 +54,8 @@ class FolderAdmin : public SiteAdmin {
     MANAKO_RETURN_IF_ERROR(report.status());
     for (const RunReport& run : report->runs) {
       const auto config = ReadFile(folder_.agreement(run.run), 1 << 20);
-      runs.insert(runs.begin(), {run.run, run.name, run.stage, run.why, run.round, run.rounds, config.ok() ? *config : ""});
+      runs.insert(runs.begin(), {run.run, run.name, run.stage, run.why, run.round, run.rounds,
+                                 config.ok() ? *config : ""});
     }
     return runs;
   }
@@ -68,7 +70,9 @@ class FolderAdmin : public SiteAdmin {
       question.facts = approval.facts;
       question.leaves = LeavesOf(folder_, approval.run, config_.policy);
       question.asked_ms = approval.asked_ms;
-      question.state = approval.consent == Consent::kGranted ? "granted" : approval.consent == Consent::kRefused ? "refused" : "waiting";
+      question.state = approval.consent == Consent::kGranted   ? "granted"
+                       : approval.consent == Consent::kRefused ? "refused"
+                                                               : "waiting";
       question.by = approval.by;
       question.answered_ms = approval.answered_ms;
       questions.push_back(std::move(question));
@@ -85,12 +89,14 @@ class FolderAdmin : public SiteAdmin {
     page.lines = static_cast<int64_t>(lines.size());
     page.intact = good.ok();
     page.problem = std::string(MessageOf(good));
-    for (auto line = lines.rbegin(); line != lines.rend() && static_cast<int>(page.entries.size()) < limit; ++line) {
+    for (auto line = lines.rbegin();
+         line != lines.rend() && static_cast<int>(page.entries.size()) < limit; ++line) {
       if (before > 0 && line->seq >= before) continue;
       LedgerEntry entry;
       entry.seq = line->seq;
       absl::Time time;
-      if (absl::ParseTime(absl::RFC3339_full, line->time, &time, nullptr)) entry.time_ms = absl::ToUnixMillis(time);
+      if (absl::ParseTime(absl::RFC3339_full, line->time, &time, nullptr))
+        entry.time_ms = absl::ToUnixMillis(time);
       entry.kind = line->kind;
       entry.run = line->run;
       entry.round = line->round;
@@ -128,11 +134,15 @@ class FolderAdmin : public SiteAdmin {
     return absl::UnavailableError("the site's agent does not run");
   }
 
-  absl::Status Answer(const std::string& run, int round, bool granted, const std::string& why, const std::string& by) override {
-    return AnswerApproval(folder_, run, round, granted, why.empty() ? by : fmt::format("{}: {}", by, why), NowMs());
+  absl::Status Answer(const std::string& run, int round, bool granted, const std::string& why,
+                      const std::string& by) override {
+    return AnswerApproval(folder_, run, round, granted,
+                          why.empty() ? by : fmt::format("{}: {}", by, why), NowMs());
   }
 
-  absl::Status SetPaused(bool paused, const std::string&) override { return SetFlag(folder_, SiteFlag::kPause, paused); }
+  absl::Status SetPaused(bool paused, const std::string&) override {
+    return SetFlag(folder_, SiteFlag::kPause, paused);
+  }
 
  private:
   std::string Stamp() const {

@@ -18,7 +18,9 @@ absl::Status CsvReader::TakeField(std::string& field) {
   const size_t start = at_;
   while (!AtFieldEnd()) {
     if (text_[at_] == '"' && !format_.lenient) {
-      return InvalidArgument("line {}: a quote stands in an unquoted field: quote the field and write \"\"", next_line_);
+      return InvalidArgument(
+          "line {}: a quote stands in an unquoted field: quote the field and write \"\"",
+          next_line_);
     }
     ++at_;
   }
@@ -34,7 +36,9 @@ absl::Status CsvReader::TakeQuoted(std::string& field) {
     if (AtEnd()) {
       if (format_.must_end_line) return absl::OkStatus();  // torn
       return InvalidArgument(
-          "line {}: a quote is opened and never closed: close it, or write \"\" for a quote inside a field", first_line);
+          "line {}: a quote is opened and never closed: close it, or write \"\" for a quote inside "
+          "a field",
+          first_line);
     }
     const char c = text_[at_];
     if (c == '"') {
@@ -48,7 +52,9 @@ absl::Status CsvReader::TakeQuoted(std::string& field) {
   ++at_;
   SkipSpaces();
   if (AtFieldEnd()) return absl::OkStatus();
-  return InvalidArgument("line {}: text stands behind a closing quote: write \"\" for a quote inside a field", next_line_);
+  return InvalidArgument(
+      "line {}: text stands behind a closing quote: write \"\" for a quote inside a field",
+      next_line_);
 }
 
 absl::StatusOr<bool> CsvReader::Next(std::vector<std::string>& fields) {

@@ -27,9 +27,9 @@ class CsvReader {
   // `text` must outlive the reader.
   explicit CsvReader(std::string_view text, CsvFormat format = {}) : text_(text), format_(format) {}
 
-  // Reads the next record into `fields` (its strings are reused). False at the end, and for a torn last record.
-  // InvalidArgument, with the line: a quote that is never closed (where the format wants no line end), text behind a closing
-  // quote, a quote inside an unquoted field.
+  // Reads the next record into `fields` (its strings are reused). False at the end, and for a torn
+  // last record. InvalidArgument, with the line: a quote that is never closed (where the format
+  // wants no line end), text behind a closing quote, a quote inside an unquoted field.
   absl::StatusOr<bool> Next(std::vector<std::string>& fields);
 
   // The line on which the last record began, from 1.

@@ -48,14 +48,16 @@ TEST(Csv, BadQuotes) {
 }
 
 TEST(Csv, LenientAsSpreadsheetsWriteIt) {
-  CsvReader reader("a ; \"b;c\" \r\n x\"y ;\r\"\"; z", {.separator = ';', .lenient = true, .must_end_line = false});
+  CsvReader reader("a ; \"b;c\" \r\n x\"y ;\r\"\"; z",
+                   {.separator = ';', .lenient = true, .must_end_line = false});
   EXPECT_EQ(All(reader), (Records{{"a", "b;c"}, {"x\"y", ""}, {"", "z"}}));
   EXPECT_EQ(reader.line(), 3);
   EXPECT_FALSE(reader.torn());
   CsvReader open("a\n\"b\nc", {.lenient = true, .must_end_line = false});
   std::vector<std::string> fields;
   ASSERT_TRUE(*open.Next(fields));
-  EXPECT_NE(std::string(open.Next(fields).status().message()).find("line 2: a quote is opened"), std::string::npos);
+  EXPECT_NE(std::string(open.Next(fields).status().message()).find("line 2: a quote is opened"),
+            std::string::npos);
 }
 
 }  // namespace

@@ -21,17 +21,22 @@ namespace fs = std::filesystem;
 absl::Status SystemError(int error, std::string_view doing, std::string_view path) {
   const std::string text = fmt::format("{} {}: {}", doing, path, std::strerror(error));
   switch (error) {
-    case ENOENT: return absl::NotFoundError(text);
+    case ENOENT:
+      return absl::NotFoundError(text);
     case ENOSPC:
-    case EDQUOT: return absl::ResourceExhaustedError(text + " (free some space, then go on)");
+    case EDQUOT:
+      return absl::ResourceExhaustedError(text + " (free some space, then go on)");
     case EACCES:
     case EPERM:
-    case EROFS: return absl::PermissionDeniedError(text);
+    case EROFS:
+      return absl::PermissionDeniedError(text);
     case ENOTDIR:
     case EISDIR:
     case ELOOP:
-    case ENAMETOOLONG: return absl::FailedPreconditionError(text);
-    default: return absl::UnavailableError(text);
+    case ENAMETOOLONG:
+      return absl::FailedPreconditionError(text);
+    default:
+      return absl::UnavailableError(text);
   }
 }
 
@@ -65,13 +70,15 @@ absl::Status SyncFolder(const std::string& folder) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<AtomicFileWriter>> AtomicFileWriter::Create(const std::string& path, int mode) {
+absl::StatusOr<std::unique_ptr<AtomicFileWriter>> AtomicFileWriter::Create(const std::string& path,
+                                                                           int mode) {
   while (true) {
     std::string temporary = fmt::format("{}.{}.XXXXXX", path, "part");
     const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
     if (fd < 0) return SystemError(errno, "cannot create", path);
-    // The lock says that somebody writes here; the system frees it however the writer ends. RemoveUnfinishedFiles() may have
-    // been quicker: then once more. Where a file system has no locks, nothing is ever taken for abandoned.
+    // The lock says that somebody writes here; the system frees it however the writer ends.
+    // RemoveUnfinishedFiles() may have been quicker: then once more. Where a file system has no
+    // locks, nothing is ever taken for abandoned.
     struct stat info;
     if (::flock(fd, LOCK_EX) == 0 && ::fstat(fd, &info) == 0 && info.st_nlink == 0) {
       ::close(fd);
@@ -154,7 +161,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
     bytes.append(piece, 0, static_cast<size_t>(n));
     if (bytes.size() > max_bytes) {
       ::close(fd);
-      return ResourceExhausted("{} is larger than {} bytes, the most that is read here", path, max_bytes);
+      return ResourceExhausted("{} is larger than {} bytes, the most that is read here", path,
+                               max_bytes);
     }
   }
   ::close(fd);
@@ -247,8 +255,9 @@ absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Take(const std::string& 
     char holder[32] = {};
     if (::pread(fd, holder, sizeof holder - 1, 0) <= 0) std::strcpy(holder, "unknown");
     ::close(fd);
-    return FailedPrecondition("{} is in use by another manako (process {}): wait for it, or give another folder",
-                              folder, holder);
+    return FailedPrecondition(
+        "{} is in use by another manako (process {}): wait for it, or give another folder", folder,
+        holder);
   }
   const std::string pid = std::to_string(::getpid());
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) {

@@ -13,29 +13,34 @@
 
 namespace manako {
 
-// Writes `bytes` to `path` so that at any moment the path holds the old content or the new: a temporary file beside it,
-// fsync, rename, fsync of the folder. Errors name the path and the system's reason (a full disk is ResourceExhausted).
-// `mode` is the file's from its first byte on: 0600 for what others must never read.
+// Writes `bytes` to `path` so that at any moment the path holds the old content or the new: a
+// temporary file beside it, fsync, rename, fsync of the folder. Errors name the path and the
+// system's reason (a full disk is ResourceExhausted). `mode` is the file's from its first byte on:
+// 0600 for what others must never read.
 absl::Status WriteFileAtomically(const std::string& path, std::string_view bytes, int mode = 0644);
 
-// Removes the temporary files that killed writers left in a folder. Those of living ones, in any process, stay.
+// Removes the temporary files that killed writers left in a folder. Those of living ones, in any
+// process, stay.
 void RemoveUnfinishedFiles(const std::string& folder);
 
-// The whole content. NotFound when there is no such file; ResourceExhausted when it is larger than max_bytes.
-absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes = uint64_t{1} << 33);
+// The whole content. NotFound when there is no such file; ResourceExhausted when it is larger than
+// max_bytes.
+absl::StatusOr<std::string> ReadFile(const std::string& path,
+                                     uint64_t max_bytes = uint64_t{1} << 33);
 
-// Puts a file that was written piece by piece under another name in the same file system, after its content is on the disk;
-// what stood there is replaced.
+// Puts a file that was written piece by piece under another name in the same file system, after its
+// content is on the disk; what stood there is replaced.
 absl::Status MoveFileDurably(const std::string& from, const std::string& to);
 
 // mkdir -p. FailedPrecondition when something on the way is not a folder or may not be written.
 absl::Status MakeFolders(const std::string& path);
 
-// A file that is written in place and piece by piece, then put under its name whole: Append() any number of times, then
-// Commit(). Without Commit() the destructor removes what was written.
+// A file that is written in place and piece by piece, then put under its name whole: Append() any
+// number of times, then Commit(). Without Commit() the destructor removes what was written.
 class AtomicFileWriter {
  public:
-  static absl::StatusOr<std::unique_ptr<AtomicFileWriter>> Create(const std::string& path, int mode = 0644);
+  static absl::StatusOr<std::unique_ptr<AtomicFileWriter>> Create(const std::string& path,
+                                                                  int mode = 0644);
   ~AtomicFileWriter();
   AtomicFileWriter(const AtomicFileWriter&) = delete;
   AtomicFileWriter& operator=(const AtomicFileWriter&) = delete;
@@ -53,8 +58,8 @@ class AtomicFileWriter {
   int fd_;
 };
 
-// A log of lines. Each Append() is one write() of a whole line, followed by fdatasync. A torn last line (a crash in the
-// middle of a write) is cut off when the log is opened again.
+// A log of lines. Each Append() is one write() of a whole line, followed by fdatasync. A torn last
+// line (a crash in the middle of a write) is cut off when the log is opened again.
 class LineLog {
  public:
   static absl::StatusOr<std::unique_ptr<LineLog>> Open(const std::string& path);
@@ -85,8 +90,9 @@ class MappedFile {
   size_t size_;
 };
 
-// A lock that one process holds on a folder while it writes there, freed by the system when the process ends, however
-// it ends. FailedPrecondition, with the holder's process id, when another holds it.
+// A lock that one process holds on a folder while it writes there, freed by the system when the
+// process ends, however it ends. FailedPrecondition, with the holder's process id, when another
+// holds it.
 class FolderLock {
  public:
   static absl::StatusOr<std::unique_ptr<FolderLock>> Take(const std::string& folder);

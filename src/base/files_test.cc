@@ -58,7 +58,8 @@ TEST_F(FilesTest, WriterWithoutCommitLeavesNothing) {
   EXPECT_TRUE(fs::is_empty(folder_));
 }
 
-// A write that the system cuts short (here: the process's file size limit, as with a full disk) leaves the old file.
+// A write that the system cuts short (here: the process's file size limit, as with a full disk)
+// leaves the old file.
 TEST_F(FilesTest, FailedWriteKeepsTheOldContent) {
   ASSERT_TRUE(WriteFileAtomically(Path("a"), "old").ok());
   const pid_t child = fork();

@@ -66,7 +66,8 @@ absl::StatusOr<std::string> Sha256HexOfFile(const std::string& path) {
   while (size_t n = std::fread(piece.data(), 1, piece.size(), file.get())) {
     hasher.Add(piece.data(), n);
   }
-  if (std::ferror(file.get())) return DataLoss("{}: cannot be read: {}", path, std::strerror(errno));
+  if (std::ferror(file.get()))
+    return DataLoss("{}: cannot be read: {}", path, std::strerror(errno));
   return ToHex(hasher.Finish());
 }
 

@@ -14,7 +14,8 @@ namespace manako {
 
 using Sha256Digest = std::array<uint8_t, 32>;
 
-// Digests what is added piece by piece. Finish() once, then drop it. OpenSSL uses the processor's SHA instructions.
+// Digests what is added piece by piece. Finish() once, then drop it. OpenSSL uses the processor's
+// SHA instructions.
 class Sha256Hasher {
  public:
   Sha256Hasher();

@@ -27,8 +27,8 @@ uint64_t HashName(uint64_t seed, std::string_view purpose) {
   return key;
 }
 
-// The members of a family of streams are told apart without hashing: this is the finaliser of SplitMix64
-// (Steele, Lea, Flood, OOPSLA 2014), a bijection of 64 bits.
+// The members of a family of streams are told apart without hashing: this is the finaliser of
+// SplitMix64 (Steele, Lea, Flood, OOPSLA 2014), a bijection of 64 bits.
 uint64_t Mix(uint64_t x) {
   x += 0x9E3779B97F4A7C15u;
   x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -117,7 +117,8 @@ std::vector<double> Random::Dirichlet(double alpha, int n) {
   std::vector<double> shares(n);
   double sum = 0;
   for (double& share : shares) sum += share = Gamma(alpha);
-  // A tiny alpha can underflow every draw; all mass then goes to one category, which is the distribution's limit.
+  // A tiny alpha can underflow every draw; all mass then goes to one category, which is the
+  // distribution's limit.
   if (!(sum > 0)) {
     shares[Below(n)] = sum = 1;
   }

@@ -1,10 +1,12 @@
 // Counter-based random numbers with named streams.
 //
-// Every random decision in Manako (a split, a batch order, an augmentation, an initial weight) draws from a stream that
-// is named by who asks for it and why. The stream's key is a hash of that name, so a resumed run, a run on more
-// threads and a run over a network draw the same numbers, and no stream disturbs another.
+// Every random decision in Manako (a split, a batch order, an augmentation, an initial weight)
+// draws from a stream that is named by who asks for it and why. The stream's key is a hash of that
+// name, so a resumed run, a run on more threads and a run over a network draw the same numbers, and
+// no stream disturbs another.
 //
-// The generator is Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011.
+// The generator is Philox4x32-10: Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as
+// 1, 2, 3", SC 2011.
 #ifndef MANAKO_BASE_RANDOM_H_
 #define MANAKO_BASE_RANDOM_H_
 
@@ -22,16 +24,16 @@ std::array<uint32_t, 4> Philox4x32(const std::array<uint32_t, 4>& counter,
                                    const std::array<uint32_t, 2>& key);
 
 // A stream of random numbers. Cheap to make and to copy; not shared between threads.
-// Satisfies UniformRandomBitGenerator, but prefer the members below: the standard library's distributions differ
-// between implementations, these do not.
+// Satisfies UniformRandomBitGenerator, but prefer the members below: the standard library's
+// distributions differ between implementations, these do not.
 class Random {
  public:
   using result_type = uint32_t;
   static constexpr result_type min() { return 0; }
   static constexpr result_type max() { return 0xffffffffu; }
 
-  // The stream of (seed, purpose): Random(7, "split"). The purpose is a name; `a`, `b` and `c` tell apart members of
-  // a family of streams, such as round, image and visit.
+  // The stream of (seed, purpose): Random(7, "split"). The purpose is a name; `a`, `b` and `c` tell
+  // apart members of a family of streams, such as round, image and visit.
   Random(uint64_t seed, std::string_view purpose, uint64_t a = 0, uint64_t b = 0, uint64_t c = 0);
 
   result_type operator()();

@@ -12,12 +12,13 @@
 #include "absl/status/statusor.h"
 
 // Returns from the calling function when `expr` is an error.
-#define MANAKO_RETURN_IF_ERROR(expr)                      \
-  do {                                                    \
+#define MANAKO_RETURN_IF_ERROR(expr)                                                       \
+  do {                                                                                     \
     if (absl::Status manako_status_ = (expr); !manako_status_.ok()) return manako_status_; \
   } while (false)
 
-// MANAKO_ASSIGN_OR_RETURN(auto x, F()): x gets F()'s value, or the calling function returns F()'s error.
+// MANAKO_ASSIGN_OR_RETURN(auto x, F()): x gets F()'s value, or the calling function returns F()'s
+// error.
 #define MANAKO_ASSIGN_OR_RETURN(lhs, expr) \
   MANAKO_ASSIGN_OR_RETURN_IMPL_(MANAKO_CONCAT_(manako_or_, __LINE__), lhs, expr)
 #define MANAKO_ASSIGN_OR_RETURN_IMPL_(tmp, lhs, expr) \

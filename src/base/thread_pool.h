@@ -11,8 +11,8 @@
 
 namespace manako {
 
-// Jobs start in the order in which they were added, and run to their end in any order. A job may add further jobs.
-// Jobs must not throw. The destructor runs what is queued, then joins.
+// Jobs start in the order in which they were added, and run to their end in any order. A job may
+// add further jobs. Jobs must not throw. The destructor runs what is queued, then joins.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);
@@ -36,8 +36,8 @@ class ThreadPool {
   std::vector<std::thread> threads_;
 };
 
-// Runs body(0) ... body(n - 1) on up to `threads` threads, each index once, and returns when all are done. With one
-// thread the caller's own runs them in order.
+// Runs body(0) ... body(n - 1) on up to `threads` threads, each index once, and returns when all
+// are done. With one thread the caller's own runs them in order.
 void ParallelFor(int threads, size_t n, const std::function<void(size_t)>& body);
 
 }  // namespace manako

@@ -48,21 +48,25 @@ absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& path) {
   const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   const auto damaged = [&](const char* what) { return DataLoss("{} is damaged ({})", path, what); };
   uint64_t length;
-  if (all.size() < kMagic.size() + sizeof length + kDigestSize || !all.starts_with(kMagic)) return damaged("its head");
+  if (all.size() < kMagic.size() + sizeof length + kDigestSize || !all.starts_with(kMagic))
+    return damaged("its head");
   const std::string_view content = all.substr(0, all.size() - kDigestSize);
   const Sha256Digest digest = Sha256(content);
-  if (std::memcmp(digest.data(), all.data() + content.size(), kDigestSize) != 0) return damaged("its checksum");
+  if (std::memcmp(digest.data(), all.data() + content.size(), kDigestSize) != 0)
+    return damaged("its checksum");
   std::memcpy(&length, content.data() + kMagic.size(), sizeof length);
   std::string_view rest = content.substr(kMagic.size() + sizeof length);
   if (length > rest.size()) return damaged("its length");
   Checkpoint checkpoint;
   checkpoint.values = json::parse(rest.substr(0, length), nullptr, false);
   rest.remove_prefix(length);
-  if (!checkpoint.values.is_object() || !checkpoint.values.contains("arrays") || !checkpoint.values["arrays"].is_array()) {
+  if (!checkpoint.values.is_object() || !checkpoint.values.contains("arrays") ||
+      !checkpoint.values["arrays"].is_array()) {
     return damaged("its header");
   }
   for (const json& entry : checkpoint.values["arrays"]) {
-    if (!entry.is_object() || !entry.value("name", json()).is_string() || !entry.value("size", json()).is_number_unsigned()) {
+    if (!entry.is_object() || !entry.value("name", json()).is_string() ||
+        !entry.value("size", json()).is_number_unsigned()) {
       return damaged("its list of arrays");
     }
     const auto size = entry["size"].get<uint64_t>();

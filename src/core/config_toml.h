@@ -1,4 +1,5 @@
-// A configuration as TOML, both ways, from its one list of fields (VisitFields). For the .cc files of configurations.
+// A configuration as TOML, both ways, from its one list of fields (VisitFields). For the .cc files
+// of configurations.
 #ifndef MANAKO_CORE_CONFIG_TOML_H_
 #define MANAKO_CORE_CONFIG_TOML_H_
 
@@ -138,13 +139,14 @@ class Rules {
 template <typename Config>
 std::string ToToml(const Config& config) {
   std::string text, table;
-  VisitFields(config, [&](const char* section, const char* key, const auto& field, const char* help) {
-    if (section != table) {
-      table = section;
-      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", table);
-    }
-    text += fmt::format("{} = {}  # {}\n", key, Write(field), help);
-  });
+  VisitFields(config,
+              [&](const char* section, const char* key, const auto& field, const char* help) {
+                if (section != table) {
+                  table = section;
+                  text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", table);
+                }
+                text += fmt::format("{} = {}  # {}\n", key, Write(field), help);
+              });
   return text;
 }
 
@@ -168,15 +170,16 @@ absl::StatusOr<Config> FromTable(const toml::table& root, const std::string& nam
     known.insert({section, key});
     const toml::node* node = root.at_path(std::string(section) + "." + key).node();
     if (node == nullptr || Read(*node, field) || !error.ok()) return;
-    error = InvalidArgument("{}: line {}: {}.{} must be {}", name, node->source().begin.line, section, key,
-                            TypeName<std::decay_t<decltype(field)>>());
+    error = InvalidArgument("{}: line {}: {}.{} must be {}", name, node->source().begin.line,
+                            section, key, TypeName<std::decay_t<decltype(field)>>());
   });
   MANAKO_RETURN_IF_ERROR(error);
   for (const auto& [section, node] : root) {
     const toml::table* table = node.as_table();
     const std::string section_name(section.str());
     if (table == nullptr) {
-      return InvalidArgument("{}: line {}: {} stands outside every table", name, node.source().begin.line, section_name);
+      return InvalidArgument("{}: line {}: {} stands outside every table", name,
+                             node.source().begin.line, section_name);
     }
     for (const auto& [key, value] : *table) {
       if (!known.contains({section_name, std::string(key.str())})) {

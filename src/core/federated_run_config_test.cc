@@ -40,7 +40,8 @@ TEST(FederatedRunConfig, TomlKeepsEveryField) {
 TEST(FederatedRunConfig, KnowsNothingOfASitesFolders) {
   const auto read = FederatedRunConfig::FromToml("[data]\npath = \"/srv/images\"\n", "run.toml");
   ASSERT_FALSE(read.ok());
-  EXPECT_THAT(std::string(MessageOf(read.status())), HasSubstr("run.toml: line 2: data.path is no setting"));
+  EXPECT_THAT(std::string(MessageOf(read.status())),
+              HasSubstr("run.toml: line 2: data.path is no setting"));
 }
 
 TEST(FederatedRunConfig, RefusesWhatCannotGoTogether) {

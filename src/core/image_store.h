@@ -8,7 +8,8 @@
 
 namespace manako {
 
-// Images of one size as 8-bit RGB, row by row, three bytes a pixel. Read-only and safe to read from several threads.
+// Images of one size as 8-bit RGB, row by row, three bytes a pixel. Read-only and safe to read from
+// several threads.
 class ImageStore {
  public:
   virtual ~ImageStore() = default;
@@ -19,7 +20,8 @@ class ImageStore {
   virtual const uint8_t* Pixels(size_t image) const = 0;
 };
 
-// Some images of a store with their labels: what a learner trains on or is tested on. The store must outlive it.
+// Some images of a store with their labels: what a learner trains on or is tested on. The store
+// must outlive it.
 struct Examples {
   const ImageStore* store = nullptr;
   std::vector<int> images;  // indices into the store

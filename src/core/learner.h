@@ -17,11 +17,13 @@ namespace manako {
 // Named numbers that a site reports beside its update, such as "train_loss".
 using Metrics = std::map<std::string, double>;
 
-// "Train this model for one round." Shared, never copied: every site of a round reads the same arrays.
+// "Train this model for one round." Shared, never copied: every site of a round reads the same
+// arrays.
 struct TrainTask {
   int round = 0;  // from 1
   std::shared_ptr<const ParameterSet> model;
-  std::shared_ptr<const std::vector<NamedArray>> extra;  // what the strategy sends along; may be null
+  std::shared_ptr<const std::vector<NamedArray>>
+      extra;  // what the strategy sends along; may be null
 };
 
 // Nothing to do at the moment: the round waits for others.
@@ -50,17 +52,17 @@ enum class ExampleSet { kValidation, kTest };
 
 struct Predictions {
   int classes = 0;
-  std::vector<int> images;            // indices into the image store
-  std::vector<int> labels;            // parallel to images
-  std::vector<float> probabilities;   // [images][classes]
-  double loss = 0;                    // mean cross entropy, unweighted
+  std::vector<int> images;           // indices into the image store
+  std::vector<int> labels;           // parallel to images
+  std::vector<float> probabilities;  // [images][classes]
+  double loss = 0;                   // mean cross entropy, unweighted
 };
 
 class Learner {
  public:
   virtual ~Learner() = default;
-  // Trains from task.model. The same task in the same state gives the same bits. ResourceExhausted: no memory;
-  // OutOfRange: the loss became NaN or infinite (says at which step).
+  // Trains from task.model. The same task in the same state gives the same bits. ResourceExhausted:
+  // no memory; OutOfRange: the loss became NaN or infinite (says at which step).
   virtual absl::StatusOr<Update> Train(const TrainTask& task) = 0;
   virtual absl::StatusOr<Predictions> Evaluate(const ParameterSet& model, ExampleSet set) = 0;
   // The state behind the last Train(), and going back to one: what a checkpoint holds of a site.

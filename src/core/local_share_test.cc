@@ -13,7 +13,8 @@ RunConfig Resolved() {
   return config;
 }
 
-// 300 images at three sites are 10 steps of 30; each site makes 10 batches of its own 200, 75 or 25 images.
+// 300 images at three sites are 10 steps of 30; each site makes 10 batches of its own 200, 75 or 25
+// images.
 TEST(LocalShare, DividesTheBatch) {
   const RunBasis basis{3, 300, {200, 100}};
   const RunConfig config = Resolved();
@@ -32,7 +33,8 @@ TEST(LocalShare, WeighsRareClassesMore) {
   EXPECT_DOUBLE_EQ(share.class_weights[2], 1);  // nobody has it
 }
 
-// A site alone with a third of the images makes a third of the steps, with the whole batch and the usual rate.
+// A site alone with a third of the images makes a third of the steps, with the whole batch and the
+// usual rate.
 TEST(LocalShare, AloneMakesFewerSteps) {
   const LocalShare share = ShareOf(Resolved(), {1, 300, {50, 50}}, 100);
   EXPECT_EQ(share.batches_per_epoch, 0);

@@ -59,7 +59,8 @@ absl::Status ModelSpec::CheckSame(const ModelSpec& other) const {
   for (size_t i = 0; i < common; ++i) {
     const std::string mine = Describe(tensors_[i]), theirs = Describe(other.tensors_[i]);
     if (mine != theirs) {
-      return FailedPrecondition("the models differ at tensor {}: {} here, {} there", i + 1, mine, theirs);
+      return FailedPrecondition("the models differ at tensor {}: {} here, {} there", i + 1, mine,
+                                theirs);
     }
   }
   const bool more_here = tensors_.size() > common;

@@ -11,20 +11,21 @@
 
 namespace manako {
 
-// A parameter is trained; a buffer (BatchNorm's running statistics) is float too and is averaged, but has no gradient.
-// Integer buffers (num_batches_tracked) are no part of a spec: they stay where they are.
+// A parameter is trained; a buffer (BatchNorm's running statistics) is float too and is averaged,
+// but has no gradient. Integer buffers (num_batches_tracked) are no part of a spec: they stay where
+// they are.
 enum class TensorKind : uint8_t { kParameter = 0, kBuffer = 1 };
 
 struct TensorSpec {
   std::string name;            // torchvision's, e.g. "layer1.0.bn1.running_mean"
   std::vector<int64_t> shape;  // row-major
   TensorKind kind;
-  int64_t offset;              // first element in the flat array
-  int64_t size;                // elements
+  int64_t offset;  // first element in the flat array
+  int64_t size;    // elements
 };
 
-// Immutable. All parameters stand before all buffers, so the trained part of the array is its prefix. Offsets are
-// multiples of 16 elements (64 bytes); the gaps hold zeros and count in size().
+// Immutable. All parameters stand before all buffers, so the trained part of the array is its
+// prefix. Offsets are multiples of 16 elements (64 bytes); the gaps hold zeros and count in size().
 class ModelSpec {
  public:
   struct Entry {
@@ -37,8 +38,10 @@ class ModelSpec {
   static absl::StatusOr<ModelSpec> Create(const std::vector<Entry>& entries);
 
   const std::vector<TensorSpec>& tensors() const { return tensors_; }
-  int64_t size() const { return size_; }                        // of the flat array, in elements
-  int64_t parameter_extent() const { return parameter_extent_; }  // the prefix that holds parameters
+  int64_t size() const { return size_; }  // of the flat array, in elements
+  int64_t parameter_extent() const {
+    return parameter_extent_;
+  }                                                             // the prefix that holds parameters
   int64_t parameter_count() const { return parameter_count_; }  // trained numbers, without gaps
   // SHA-256 (hex) of names, shapes and kinds, in order.
   const std::string& hash() const { return hash_; }

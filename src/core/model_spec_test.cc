@@ -28,8 +28,10 @@ TEST(ModelSpecTest, ParametersStandBeforeBuffersAtAlignedOffsets) {
 }
 
 TEST(ModelSpecTest, DifferenceIsNamed) {
-  const ModelSpec a = Make({{"w", {3}, TensorKind::kParameter}, {"fc", {2, 3}, TensorKind::kParameter}});
-  const ModelSpec b = Make({{"w", {3}, TensorKind::kParameter}, {"fc", {3, 3}, TensorKind::kParameter}});
+  const ModelSpec a =
+      Make({{"w", {3}, TensorKind::kParameter}, {"fc", {2, 3}, TensorKind::kParameter}});
+  const ModelSpec b =
+      Make({{"w", {3}, TensorKind::kParameter}, {"fc", {3, 3}, TensorKind::kParameter}});
   const ModelSpec c = Make({{"w", {3}, TensorKind::kParameter}});
   const ModelSpec d = Make({{"w", {3}, TensorKind::kBuffer}});
   EXPECT_TRUE(a.CheckSame(a).ok());

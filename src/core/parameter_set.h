@@ -36,7 +36,8 @@ class FlatArray {
   int64_t size_ = 0;
 };
 
-// An array that goes along with a model under a name: "model" (the parameters themselves), "momentum", "control".
+// An array that goes along with a model under a name: "model" (the parameters themselves),
+// "momentum", "control".
 struct NamedArray {
   std::string name;
   FlatArray values;
@@ -53,12 +54,15 @@ struct ParameterSet {
   static ParameterSet Zero(std::shared_ptr<const ModelSpec> spec);
   ParameterSet Clone() const { return {spec, values.Clone()}; }
   std::span<const float> Tensor(const TensorSpec& tensor) const {
-    return values.values().subspan(static_cast<size_t>(tensor.offset), static_cast<size_t>(tensor.size));
+    return values.values().subspan(static_cast<size_t>(tensor.offset),
+                                   static_cast<size_t>(tensor.size));
   }
   std::span<float> Tensor(const TensorSpec& tensor) {
-    return values.values().subspan(static_cast<size_t>(tensor.offset), static_cast<size_t>(tensor.size));
+    return values.values().subspan(static_cast<size_t>(tensor.offset),
+                                   static_cast<size_t>(tensor.size));
   }
-  // SHA-256 (hex) of the spec's hash and the array's bytes: two models with one digest are the same bits.
+  // SHA-256 (hex) of the spec's hash and the array's bytes: two models with one digest are the same
+  // bits.
   std::string Digest() const;
   // InvalidArgument that names the first tensor with a NaN or an infinity.
   absl::Status CheckFinite() const;

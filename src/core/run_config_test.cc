@@ -28,11 +28,15 @@ TEST(RunConfigTest, TomlRoundTripKeepsEveryField) {
 }
 
 TEST(RunConfigTest, BadTomlNamesLineAndField) {
-  const auto error = [](const char* text) { return Text(RunConfig::FromToml(text, "run.toml").status()); };
-  EXPECT_THAT(error("[train]\nbatch = \"x\"\n"), HasSubstr("run.toml: line 2: train.batch must be a whole number"));
+  const auto error = [](const char* text) {
+    return Text(RunConfig::FromToml(text, "run.toml").status());
+  };
+  EXPECT_THAT(error("[train]\nbatch = \"x\"\n"),
+              HasSubstr("run.toml: line 2: train.batch must be a whole number"));
   EXPECT_THAT(error("[train]\n\nbatches = 3\n"), HasSubstr("line 3: train.batches is no setting"));
   EXPECT_THAT(error("[train\n"), HasSubstr("line 1"));
-  for (const char* malformed : {"[.a]", "[#", "a = [}", "[", "=", "\"", "a = {", "\xff"}) EXPECT_FALSE(error(malformed).empty());
+  for (const char* malformed : {"[.a]", "[#", "a = [}", "[", "=", "\"", "a = {", "\xff"})
+    EXPECT_FALSE(error(malformed).empty());
   EXPECT_THAT(error("batch = 3\n"), HasSubstr("outside every table"));
   EXPECT_THAT(error("[study]\nseed = -1\n"), HasSubstr("study.seed must be"));
   EXPECT_THAT(error("[train]\nbatch = 99999999999\n"), HasSubstr("train.batch"));
@@ -85,10 +89,16 @@ TEST(RunConfigTest, ValidationNamesFieldAndValue) {
     change(config);
     return Text(config.Validate());
   };
-  EXPECT_THAT(error([](RunConfig& c) { c.train.batch = 0; }), HasSubstr("train.batch must be from 1"));
-  EXPECT_THAT(error([](RunConfig& c) { c.train.learning_rate = NAN; }), HasSubstr("train.learning_rate"));
-  EXPECT_THAT(error([](RunConfig& c) { c.study.arms = {"pooled", "both"}; }), HasSubstr("but is both"));
-  EXPECT_THAT(error([](RunConfig& c) { c.partition.scheme = "column"; }), HasSubstr("data.site_column"));
+  EXPECT_THAT(error([](RunConfig& c) { c.train.batch = 0; }),
+              HasSubstr("train.batch must be from 1"));
+  EXPECT_THAT(error([](RunConfig& c) { c.train.learning_rate = NAN; }),
+              HasSubstr("train.learning_rate"));
+  EXPECT_THAT(error([](RunConfig& c) {
+                c.study.arms = {"pooled", "both"};
+              }),
+              HasSubstr("but is both"));
+  EXPECT_THAT(error([](RunConfig& c) { c.partition.scheme = "column"; }),
+              HasSubstr("data.site_column"));
   EXPECT_THAT(error([](RunConfig& c) { c.study.folds = 1; }), HasSubstr("study.folds"));
   EXPECT_THAT(error([](RunConfig& c) {
                 c.partition.scheme = "proportions";
@@ -100,7 +110,8 @@ TEST(RunConfigTest, ValidationNamesFieldAndValue) {
                 c.federation.site_batch = "full";
               }),
               HasSubstr("train.local_steps needs"));
-  EXPECT_THAT(error([](RunConfig& c) { c.split.validation_share = 0; }), HasSubstr("select = last"));
+  EXPECT_THAT(error([](RunConfig& c) { c.split.validation_share = 0; }),
+              HasSubstr("select = last"));
 }
 
 }  // namespace

@@ -206,10 +206,12 @@ TEST_P(ArchitectureTest, ComputesWhatTorchvisionComputes) {
     const TensorSpec* const tensor = network_->spec()->Find(row.name);
     if (tensor == nullptr) continue;
     FlatArray& array = row.kind == "parameter" ? network_->gradients() : network_->values();
-    // The absolute part is for gradients that are 0 but for rounding. Through some fifty normalisations, the last ones over
-    // 4 x 3 x 3 values, another processor's rounding grows to 0.7%.
+    // The absolute part is for gradients that are 0 but for rounding. Through some fifty
+    // normalisations, the last ones over 4 x 3 x 3 values, another processor's rounding grows to
+    // 0.7%.
     const bool deep = GetParam() == "resnet50" || GetParam() == "densenet121";
-    EXPECT_NEAR(Norm(array.data() + tensor->offset, tensor->size), row.norm, (deep ? 2e-2 : 1e-4) * row.norm + 1e-6)
+    EXPECT_NEAR(Norm(array.data() + tensor->offset, tensor->size), row.norm,
+                (deep ? 2e-2 : 1e-4) * row.norm + 1e-6)
         << row.name;
   }
 }

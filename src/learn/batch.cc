@@ -9,7 +9,8 @@
 namespace manako {
 namespace {
 
-// Pixels that stay in place have 256 possible values a channel: a table does normalisation and colour at once.
+// Pixels that stay in place have 256 possible values a channel: a table does normalisation and
+// colour at once.
 void PrepareInPlace(const uint8_t* pixels, size_t count, const float (&table)[3][256], float* out) {
   for (size_t i = 0; i < count; ++i) {
     out[3 * i] = table[0][pixels[3 * i]];
@@ -23,11 +24,13 @@ struct RowPosition {
   float weight[4];
 };
 
-// The image with a black frame of two pixels, so that no tap needs a test: positions are clamped into the frame.
+// The image with a black frame of two pixels, so that no tap needs a test: positions are clamped
+// into the frame.
 class Framed {
  public:
   Framed(const uint8_t* pixels, int height, int width)
-      : stride_(3 * (width + 4)), bytes_(static_cast<size_t>(stride_) * static_cast<size_t>(height + 4), 0) {
+      : stride_(3 * (width + 4)),
+        bytes_(static_cast<size_t>(stride_) * static_cast<size_t>(height + 4), 0) {
     for (int y = 0; y < height; ++y) {
       std::copy_n(pixels + static_cast<size_t>(y) * 3 * static_cast<size_t>(width), 3 * width,
                   bytes_.data() + static_cast<size_t>(y + 2) * static_cast<size_t>(stride_) + 6);
@@ -41,8 +44,8 @@ class Framed {
   std::vector<uint8_t> bytes_;
 };
 
-MANAKO_SIMD void FindPositions(double x0, double y0, double dx, double dy, int width, int height, int n, int stride,
-                               RowPosition* positions) {
+MANAKO_SIMD void FindPositions(double x0, double y0, double dx, double dy, int width, int height,
+                               int n, int stride, RowPosition* positions) {
   for (int i = 0; i < n; ++i) {
     // Two pixels outside is as black as any further.
     const double sx = std::min(std::max(x0 + dx * i, -2.0), width + 0.5);
@@ -57,8 +60,8 @@ MANAKO_SIMD void FindPositions(double x0, double y0, double dx, double dy, int w
   }
 }
 
-MANAKO_SIMD void Colour(const float (&scale)[3], const float (&shift)[3], const float (&low)[3], const float (&high)[3],
-                        int n, float* row) {
+MANAKO_SIMD void Colour(const float (&scale)[3], const float (&shift)[3], const float (&low)[3],
+                        const float (&high)[3], int n, float* row) {
   for (int i = 0; i < n; ++i) {
     for (int c = 0; c < 3; ++c) {
       row[3 * i + c] = std::min(std::max(row[3 * i + c] * scale[c] + shift[c], low[c]), high[c]);
@@ -103,7 +106,8 @@ void PrepareImage(const uint8_t* pixels, int height, int width, const Augmentati
     float table[3][256];
     for (int c = 0; c < 3; ++c) {
       for (int v = 0; v < 256; ++v) {
-        table[c][v] = std::min(std::max(static_cast<float>(v) * scale[c] + shift[c], low[c]), high[c]);
+        table[c][v] =
+            std::min(std::max(static_cast<float>(v) * scale[c] + shift[c], low[c]), high[c]);
       }
     }
     PrepareInPlace(pixels, static_cast<size_t>(height) * static_cast<size_t>(width), table, out);
@@ -116,15 +120,16 @@ void PrepareImage(const uint8_t* pixels, int height, int width, const Augmentati
   for (int y = 0; y < height; ++y) {
     const double x0 = cx + augmentation.a * -cx + augmentation.b * (y - cy);
     const double y0 = cy + augmentation.c * -cx + augmentation.d * (y - cy);
-    FindPositions(x0, y0, augmentation.a, augmentation.c, width, height, width, stride, positions.data());
+    FindPositions(x0, y0, augmentation.a, augmentation.c, width, height, width, stride,
+                  positions.data());
     float* row = out + static_cast<size_t>(y) * static_cast<size_t>(width) * 3;
     for (int x = 0; x < width; ++x) {
       const RowPosition& at = positions[static_cast<size_t>(x)];
       const uint8_t* upper = framed.data() + at.offset;
       const uint8_t* lower = upper + stride;
       for (int c = 0; c < 3; ++c) {
-        row[3 * x + c] = at.weight[0] * upper[c] + at.weight[1] * upper[3 + c] + at.weight[2] * lower[c] +
-                         at.weight[3] * lower[3 + c];
+        row[3 * x + c] = at.weight[0] * upper[c] + at.weight[1] * upper[3 + c] +
+                         at.weight[2] * lower[c] + at.weight[3] * lower[3 + c];
       }
     }
     Colour(scale, shift, low, high, width, row);

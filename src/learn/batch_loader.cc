@@ -6,7 +6,8 @@
 
 namespace manako {
 
-BatchLoader::BatchLoader(const Examples& examples, const BatchPlan& plan, const Normalisation& normalisation, int ahead)
+BatchLoader::BatchLoader(const Examples& examples, const BatchPlan& plan,
+                         const Normalisation& normalisation, int ahead)
     : examples_(examples),
       plan_(plan),
       normalisation_(normalisation),
@@ -73,19 +74,23 @@ void BatchLoader::Make(int index, Batch& batch) {
     order_epoch_ = epoch;
   }
   const size_t batches = static_cast<size_t>(plan_.batches_per_epoch);
-  const size_t begin = n * static_cast<size_t>(within) / batches, end = n * (static_cast<size_t>(within) + 1) / batches;
+  const size_t begin = n * static_cast<size_t>(within) / batches,
+               end = n * (static_cast<size_t>(within) + 1) / batches;
   const ImageStore& store = *examples_.store;
-  const size_t floats = static_cast<size_t>(store.height()) * static_cast<size_t>(store.width()) * 3;
+  const size_t floats =
+      static_cast<size_t>(store.height()) * static_cast<size_t>(store.width()) * 3;
   batch.pixels.resize((end - begin) * floats);
   batch.labels.resize(end - begin);
   for (size_t i = begin; i < end; ++i) {
     const auto example = static_cast<size_t>(order_[i]);
     Augmentation augmentation;
     if (plan_.augment) {
-      augmentation = DrawAugmentation(plan_.augmentation, Random(plan_.seed, "augment", static_cast<uint64_t>(epoch), i));
+      augmentation = DrawAugmentation(
+          plan_.augmentation, Random(plan_.seed, "augment", static_cast<uint64_t>(epoch), i));
     }
-    PrepareImage(store.Pixels(static_cast<size_t>(examples_.images[example])), store.height(), store.width(), augmentation,
-                 normalisation_, batch.pixels.data() + (i - begin) * floats);
+    PrepareImage(store.Pixels(static_cast<size_t>(examples_.images[example])), store.height(),
+                 store.width(), augmentation, normalisation_,
+                 batch.pixels.data() + (i - begin) * floats);
     batch.labels[i - begin] = examples_.labels[example];
   }
 }

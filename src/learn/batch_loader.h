@@ -18,12 +18,13 @@ namespace manako {
 
 struct BatchPlan {
   int epochs = 1;
-  int batches_per_epoch = 1;  // every image once an epoch, in batches of sizes that differ by one at the most
-  int limit = -1;             // >= 0: no more batches than this in all
+  int batches_per_epoch =
+      1;           // every image once an epoch, in batches of sizes that differ by one at the most
+  int limit = -1;  // >= 0: no more batches than this in all
   bool shuffle = true;
   bool augment = false;
   AugmentConfig augmentation;
-  uint64_t seed = 0;          // of this site and round
+  uint64_t seed = 0;  // of this site and round
 };
 
 // A prepared batch: images as [n][height][width][3] floats.
@@ -32,12 +33,14 @@ struct Batch {
   std::vector<int64_t> labels;
 };
 
-// Yields the plan's batches in order. Their content depends on the plan alone: the order of an epoch comes from
-// Random(seed, "order", epoch), an image's augmentation from Random(seed, "augment", epoch, position in the order).
-// A background thread works `ahead` batches ahead (0: none, batches are made when asked for).
+// Yields the plan's batches in order. Their content depends on the plan alone: the order of an
+// epoch comes from Random(seed, "order", epoch), an image's augmentation from Random(seed,
+// "augment", epoch, position in the order). A background thread works `ahead` batches ahead (0:
+// none, batches are made when asked for).
 class BatchLoader {
  public:
-  BatchLoader(const Examples& examples, const BatchPlan& plan, const Normalisation& normalisation, int ahead);
+  BatchLoader(const Examples& examples, const BatchPlan& plan, const Normalisation& normalisation,
+              int ahead);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
   BatchLoader& operator=(const BatchLoader&) = delete;
@@ -54,8 +57,8 @@ class BatchLoader {
   BatchPlan plan_;
   Normalisation normalisation_;
   int total_, ahead_;
-  int next_ = 0;            // to be yielded
-  int order_epoch_ = -1;    // the epoch that order_ is for
+  int next_ = 0;          // to be yielded
+  int order_epoch_ = -1;  // the epoch that order_ is for
   std::vector<int> order_;
 
   std::mutex mutex_;

@@ -32,7 +32,8 @@ TEST(BatchLoaderTest, EveryImageOnceAnEpochInEvenBatches) {
   const size_t floats = 8 * 8 * 3;
   for (const Batch& batch : batches) {
     for (size_t i = 0; i < batch.labels.size(); ++i) {
-      ++seen[{batch.pixels.begin() + static_cast<long>(i * floats), batch.pixels.begin() + static_cast<long>((i + 1) * floats)}];
+      ++seen[{batch.pixels.begin() + static_cast<long>(i * floats),
+              batch.pixels.begin() + static_cast<long>((i + 1) * floats)}];
     }
   }
   EXPECT_EQ(seen.size(), 17u);

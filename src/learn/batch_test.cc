@@ -36,8 +36,9 @@ TEST(PrepareImageTest, MirrorIsExact) {
   for (int y = 0; y < 5; ++y) {
     for (int x = 0; x < 7; ++x) {
       for (int c = 0; c < 3; ++c) {
-        EXPECT_FLOAT_EQ(out[static_cast<size_t>((y * 7 + x) * 3 + c)],
-                        static_cast<float>(pixels[static_cast<size_t>((y * 7 + 6 - x) * 3 + c)]) / 255);
+        EXPECT_FLOAT_EQ(
+            out[static_cast<size_t>((y * 7 + x) * 3 + c)],
+            static_cast<float>(pixels[static_cast<size_t>((y * 7 + 6 - x) * 3 + c)]) / 255);
       }
     }
   }

@@ -24,7 +24,9 @@ at::Tensor& Bernoulli(at::Tensor& self, double p, c10::optional<at::Generator> g
 // The key stands above autograd and autocast in libtorch's dispatcher and belongs to nobody else.
 constexpr auto kKey = c10::DispatchKey::TESTING_ONLY_GenericWrapper;
 
-TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericWrapper, m) { m.fallback(torch::CppFunction::makeFallthrough()); }
+TORCH_LIBRARY_IMPL(_, TESTING_ONLY_GenericWrapper, m) {
+  m.fallback(torch::CppFunction::makeFallthrough());
+}
 TORCH_LIBRARY_IMPL(aten, TESTING_ONLY_GenericWrapper, m) { m.impl("bernoulli_.float", Bernoulli); }
 
 }  // namespace

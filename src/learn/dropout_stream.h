@@ -8,8 +8,9 @@
 
 namespace manako {
 
-// libtorch draws dropout masks from one generator for the whole process, so that two trainings at once would disturb each
-// other. While a DropoutStream lives, the masks drawn on its thread come from `random`, which must outlive it, in TorchScript files too.
+// libtorch draws dropout masks from one generator for the whole process, so that two trainings at
+// once would disturb each other. While a DropoutStream lives, the masks drawn on its thread come
+// from `random`, which must outlive it, in TorchScript files too.
 class DropoutStream {
  public:
   explicit DropoutStream(Random* random);

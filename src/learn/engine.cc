@@ -17,7 +17,8 @@ namespace {
 
 std::atomic<int> compute_threads = 1;
 
-absl::StatusOr<fused::Graph> ReadGraphOf(NetworkPool* networks, const fused::GraphRequest& request) {
+absl::StatusOr<fused::Graph> ReadGraphOf(NetworkPool* networks,
+                                         const fused::GraphRequest& request) {
   MANAKO_ASSIGN_OR_RETURN(NetworkPool::Handle network, networks->Borrow());
   return fused::ReadGraph(*network, request.n, request.height, request.width, request.training);
 }
@@ -34,7 +35,9 @@ struct EnginePool::Impl {
   std::mutex reading;  // one at a time, so that no second network is made for it
 };
 
-EnginePool::EnginePool(NetworkPool* networks) : impl_(std::make_unique<Impl>()) { impl_->networks = networks; }
+EnginePool::EnginePool(NetworkPool* networks) : impl_(std::make_unique<Impl>()) {
+  impl_->networks = networks;
+}
 EnginePool::~EnginePool() = default;
 
 EnginePool::Handle::Handle(EnginePool* pool, std::unique_ptr<Engine> engine, bool keep)
@@ -63,10 +66,12 @@ absl::StatusOr<EnginePool::Handle> EnginePool::Borrow(const EngineOptions& optio
     std::lock_guard lock(impl->reading);
     return ReadGraphOf(impl->networks, request);
   };
-  return Handle(this, fused::MakeFusedEngine(impl_->networks->spec(), ComputeThreads(), graphs), true);
+  return Handle(this, fused::MakeFusedEngine(impl_->networks->spec(), ComputeThreads(), graphs),
+                true);
 }
 
-absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConfig& train, int image_size, std::string* reason) {
+absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConfig& train,
+                                          int image_size, std::string* reason) {
   if (train.engine == "torch") return train.engine;
   std::string why;
   if (train.device != "cpu") {
@@ -77,7 +82,8 @@ absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConf
     for (const bool training : {true, false}) {
       auto graph = ReadGraphOf(networks, {2, image_size, image_size, training});
       absl::Status status = graph.status();
-      if (graph.ok()) status = fused::Plan::Make(*graph, networks->spec()->parameter_extent()).status();
+      if (graph.ok())
+        status = fused::Plan::Make(*graph, networks->spec()->parameter_extent()).status();
       if (absl::IsUnimplemented(status)) {
         why = fmt::format("the fused engine does not know {}", MessageOf(status));
         break;
@@ -85,7 +91,8 @@ absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConf
       MANAKO_RETURN_IF_ERROR(status);
     }
   }
-  if (!why.empty() && train.engine == "fused") return InvalidArgument("train.engine is fused, but {}: use torch or auto", why);
+  if (!why.empty() && train.engine == "fused")
+    return InvalidArgument("train.engine is fused, but {}: use torch or auto", why);
   if (reason != nullptr) *reason = why.empty() ? fused::DescribeProcessor() : why;
   return std::string(why.empty() ? "fused" : "torch");
 }

@@ -18,7 +18,7 @@ namespace manako {
 class NetworkPool;
 
 struct EngineOptions {
-  std::string engine = "torch";       // torch, fused; TrainConfig::engine resolved by ResolveEngine()
+  std::string engine = "torch";  // torch, fused; TrainConfig::engine resolved by ResolveEngine()
   std::string precision = "float32";  // float32, bfloat16
   std::string device = "cpu";         // cpu, cuda
   bool channels_last = true;          // libtorch's layout in training
@@ -27,8 +27,9 @@ struct EngineOptions {
   }
 };
 
-// One network's computations, for one thread's use. What follows from them (batches, schedule, optimiser, metrics) is the
-// learner's. Errors: ResourceExhausted where memory runs out, else Internal.
+// One network's computations, for one thread's use. What follows from them (batches, schedule,
+// optimiser, metrics) is the learner's. Errors: ResourceExhausted where memory runs out, else
+// Internal.
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -44,19 +45,23 @@ class Engine {
 
   // The random streams of the steps that follow (dropout) depend on this seed and on nothing else.
   virtual void BeginTraining(uint64_t seed) = 0;
-  // Forward and backward in training mode: the mean cross entropy, weighted by class (no weights: all 1). Leaves the gradients in
-  // gradients() and moves the running statistics in values(). The batch's images are [n][height][width][3].
+  // Forward and backward in training mode: the mean cross entropy, weighted by class (no weights:
+  // all 1). Leaves the gradients in gradients() and moves the running statistics in values(). The
+  // batch's images are [n][height][width][3].
   struct Images {
     Batch* batch;
     int height, width;
   };
-  virtual absl::StatusOr<double> Step(const Images& images, std::span<const double> class_weights) = 0;
+  virtual absl::StatusOr<double> Step(const Images& images,
+                                      std::span<const double> class_weights) = 0;
 
-  // Logits [n][classes] in inference mode. `largest` is the number of images in the largest batch to come.
+  // Logits [n][classes] in inference mode. `largest` is the number of images in the largest batch
+  // to come.
   virtual absl::StatusOr<std::vector<float>> Logits(const Images& images, int largest) = 0;
 };
 
-// Engines over the networks of one pool, that trainings borrow for a round: as many are made as run at once. Thread-safe.
+// Engines over the networks of one pool, that trainings borrow for a round: as many are made as run
+// at once. Thread-safe.
 class EnginePool {
  public:
   explicit EnginePool(NetworkPool* networks);
@@ -81,9 +86,11 @@ class EnginePool {
   std::unique_ptr<Impl> impl_;
 };
 
-// torch or fused: resolves "auto" to the fused engine where it knows the network and the precision, at this image size, and tells why
-// not, or what it runs on, in `reason` (if not null). InvalidArgument where "fused" is asked for and cannot be.
-absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConfig& train, int image_size, std::string* reason);
+// torch or fused: resolves "auto" to the fused engine where it knows the network and the precision,
+// at this image size, and tells why not, or what it runs on, in `reason` (if not null).
+// InvalidArgument where "fused" is asked for and cannot be.
+absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConfig& train,
+                                          int image_size, std::string* reason);
 
 // What one training or evaluation uses, in threads; set by PrepareLibtorch().
 int ComputeThreads();

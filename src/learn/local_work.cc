@@ -18,7 +18,8 @@ namespace {
 // Some images of another store.
 class Subset : public ImageStore {
  public:
-  Subset(std::shared_ptr<const ImageStore> all, std::vector<size_t> images) : all_(std::move(all)), images_(std::move(images)) {}
+  Subset(std::shared_ptr<const ImageStore> all, std::vector<size_t> images)
+      : all_(std::move(all)), images_(std::move(images)) {}
   int height() const override { return all_->height(); }
   int width() const override { return all_->width(); }
   size_t size() const override { return images_.size(); }
@@ -29,15 +30,20 @@ class Subset : public ImageStore {
   std::vector<size_t> images_;
 };
 
-// The images that count in the run, with the run's classes: those of other hospitals and of labels that are left out are gone.
-absl::StatusOr<Dataset> ForRun(Dataset dataset, const LocalWorkOptions& options, const std::vector<std::string>& classes) {
+// The images that count in the run, with the run's classes: those of other hospitals and of labels
+// that are left out are gone.
+absl::StatusOr<Dataset> ForRun(Dataset dataset, const LocalWorkOptions& options,
+                               const std::vector<std::string>& classes) {
   std::vector<SiteLabel> labels;
   for (const std::string& name : dataset.classes) labels.push_back({name, 0});
-  const auto is_own = [&](const Image& image) { return options.data.site_column.empty() || image.site == options.site_value; };
+  const auto is_own = [&](const Image& image) {
+    return options.data.site_column.empty() || image.site == options.site_value;
+  };
   for (const Image& image : dataset.images) {
     if (is_own(image)) ++labels[static_cast<size_t>(image.label)].images;
   }
-  MANAKO_ASSIGN_OR_RETURN(const std::vector<int> mapped, MapLabels(options.labels, classes, labels));
+  MANAKO_ASSIGN_OR_RETURN(const std::vector<int> mapped,
+                          MapLabels(options.labels, classes, labels));
   std::vector<size_t> kept;
   std::vector<Image> images;
   for (size_t i = 0; i < dataset.images.size(); ++i) {
@@ -50,8 +56,9 @@ absl::StatusOr<Dataset> ForRun(Dataset dataset, const LocalWorkOptions& options,
     kept.push_back(i);
   }
   if (images.empty() && !options.data.site_column.empty()) {
-    return InvalidArgument("no image in {} has {} in the column {}: set data.site_value in site.toml", options.data.path,
-                           options.site_value, options.data.site_column);
+    return InvalidArgument(
+        "no image in {} has {} in the column {}: set data.site_value in site.toml",
+        options.data.path, options.site_value, options.data.site_column);
   }
   dataset.store = std::make_shared<Subset>(dataset.store, std::move(kept));
   dataset.images = std::move(images);
@@ -61,25 +68,32 @@ absl::StatusOr<Dataset> ForRun(Dataset dataset, const LocalWorkOptions& options,
 
 class LocalRun : public PreparedRun {
  public:
-  static absl::StatusOr<std::unique_ptr<PreparedRun>> Make(const LocalWorkOptions& options, const FederatedRunConfig& config,
-                                                           const std::function<void(int64_t, int64_t)>& progress) {
+  static absl::StatusOr<std::unique_ptr<PreparedRun>> Make(
+      const LocalWorkOptions& options, const FederatedRunConfig& config,
+      const std::function<void(int64_t, int64_t)>& progress) {
     auto run = std::make_unique<LocalRun>();
     run->config_ = config;
     const RunConfig& training = config.training;
     DatasetOptions reading;
     reading.config = options.data;
-    reading.config.image_size = training.data.image_size > 0 ? training.data.image_size : UsualImageSize(training.model.architecture);
+    reading.config.image_size = training.data.image_size > 0
+                                    ? training.data.image_size
+                                    : UsualImageSize(training.model.architecture);
     reading.config.crop = training.data.crop;
     reading.cache_folder = options.data.cache;
     reading.threads = options.threads;
     if (progress) {
-      reading.progress = [&progress](size_t done, size_t total) { progress(static_cast<int64_t>(done), static_cast<int64_t>(total)); };
+      reading.progress = [&progress](size_t done, size_t total) {
+        progress(static_cast<int64_t>(done), static_cast<int64_t>(total));
+      };
     }
     MANAKO_ASSIGN_OR_RETURN(Dataset all, ReadDataset(reading));
     MANAKO_ASSIGN_OR_RETURN(run->dataset_, ForRun(std::move(all), options, config.run.classes));
     CellOptions cell;
-    cell.split.test_share = options.test_share >= 0 ? options.test_share : training.split.test_share;
-    cell.split.validation_share = options.validation_share >= 0 ? options.validation_share : training.split.validation_share;
+    cell.split.test_share =
+        options.test_share >= 0 ? options.test_share : training.split.test_share;
+    cell.split.validation_share =
+        options.validation_share >= 0 ? options.validation_share : training.split.validation_share;
     cell.partition.sites = 1;
     cell.seed = DeriveSeed(config.run.seed, "split");
     MANAKO_ASSIGN_OR_RETURN(run->plan_, PlanCell(run->dataset_, cell));
@@ -87,8 +101,9 @@ class LocalRun : public PreparedRun {
     run->validation_ = Select(run->dataset_, run->plan_, Split::kValidation);
     run->test_ = Select(run->dataset_, run->plan_, Split::kTest);
     run->counts_ = {run->Count(run->train_), run->Count(run->validation_), run->Count(run->test_)};
-    const NetworkOptions network{training.model.architecture, static_cast<int>(config.run.classes.size()), training.model.dropout,
-                                 reading.config.image_size};
+    const NetworkOptions network{training.model.architecture,
+                                 static_cast<int>(config.run.classes.size()),
+                                 training.model.dropout, reading.config.image_size};
     MANAKO_ASSIGN_OR_RETURN(run->pool_, NetworkPool::Create(network));
     run->image_size_ = reading.config.image_size;
     return run;
@@ -97,24 +112,30 @@ class LocalRun : public PreparedRun {
   const SiteCounts& counts() const override { return counts_; }
   std::shared_ptr<const ModelSpec> spec() const override { return pool_->spec(); }
 
-  absl::StatusOr<std::unique_ptr<Learner>> MakeLearner(const FederatedRunConfig& config, const RunBasis& basis, int site_index) override {
+  absl::StatusOr<std::unique_ptr<Learner>> MakeLearner(const FederatedRunConfig& config,
+                                                       const RunBasis& basis,
+                                                       int site_index) override {
     const RunConfig& training = config.training;
     MANAKO_RETURN_IF_ERROR(CheckDevice(training.train.device));
     const LocalShare share = ShareOf(training, basis, static_cast<int64_t>(train_.size()));
     TorchLearner::Options options;
     options.train = training.train;
-    options.train.precision = ResolvePrecision(training.train.precision, training.train.device, nullptr);
+    options.train.precision =
+        ResolvePrecision(training.train.precision, training.train.device, nullptr);
     options.train.learning_rate = share.learning_rate;
     options.rounds = training.federation.rounds;
     options.keep_optimiser = training.federation.keep_optimiser;
     options.batches_per_epoch = share.batches_per_epoch;
     options.steps_per_round = share.steps_per_round;
     options.class_weights = share.class_weights;
-    options.seed = DeriveSeed(TrainingSeed(config.run.seed), "site", static_cast<uint64_t>(site_index));
-    return std::make_unique<TorchLearner>(options, static_cast<int>(config.run.classes.size()), train_, validation_, test_, pool_.get());
+    options.seed =
+        DeriveSeed(TrainingSeed(config.run.seed), "site", static_cast<uint64_t>(site_index));
+    return std::make_unique<TorchLearner>(options, static_cast<int>(config.run.classes.size()),
+                                          train_, validation_, test_, pool_.get());
   }
 
-  absl::Status Export(const ParameterSet& model, const std::string& path, const std::string& origin) override {
+  absl::Status Export(const ParameterSet& model, const std::string& path,
+                      const std::string& origin) override {
     ExportOptions options;
     options.path = path;
     options.classes = config_.run.classes;
@@ -143,8 +164,9 @@ class LocalRun : public PreparedRun {
 class LocalWork : public SiteWork {
  public:
   explicit LocalWork(LocalWorkOptions options) : options_(std::move(options)) {}
-  absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(const FederatedRunConfig& config,
-                                                       const std::function<void(int64_t, int64_t)>& progress) override {
+  absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(
+      const FederatedRunConfig& config,
+      const std::function<void(int64_t, int64_t)>& progress) override {
     return LocalRun::Make(options_, config, progress);
   }
 
@@ -154,6 +176,8 @@ class LocalWork : public SiteWork {
 
 }  // namespace
 
-std::unique_ptr<SiteWork> MakeLocalWork(LocalWorkOptions options) { return std::make_unique<LocalWork>(std::move(options)); }
+std::unique_ptr<SiteWork> MakeLocalWork(LocalWorkOptions options) {
+  return std::make_unique<LocalWork>(std::move(options));
+}
 
 }  // namespace manako

@@ -40,8 +40,8 @@ class Network {
   const std::shared_ptr<const ModelSpec>& spec() const { return spec_; }
   // The flat array that the module's tensors are views of: writing here changes the module.
   FlatArray& values() { return values_; }
-  // Gradients of the trained prefix, spec()->parameter_extent() long, in the same order: there from the
-  // first Forward() that records them, or the first call of this. Backward adds to them.
+  // Gradients of the trained prefix, spec()->parameter_extent() long, in the same order: there from
+  // the first Forward() that records them, or the first call of this. Backward adds to them.
   FlatArray& gradients();
   torch::jit::Module& module() { return module_; }
 

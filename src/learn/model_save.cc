@@ -96,7 +96,8 @@ absl::Status SaveModel(Network& network, const ModelCard& card, const std::strin
                           AtomicFileWriter::Create(path));
   absl::Status written;
   const auto write = [&](const void* data, size_t size) {
-    // A failed write is told below: libtorch's archive writer throws in its destructor, which ends the program.
+    // A failed write is told below: libtorch's archive writer throws in its destructor, which ends
+    // the program.
     if (written.ok()) written = file->Append(data, size);
     return size;
   };

@@ -313,7 +313,8 @@ TEST_F(ScriptTest, RefusesWhatCannotBeTrained) {
 }
 
 TEST_F(ScriptTest, RefusesWhatReachesBeyondTheModule) {
-  Save(as_is_, "def forward(self, x):\n  torch.save(x, \"" + testing::TempDir() + "x\")\n  return x\n");
+  Save(as_is_,
+       "def forward(self, x):\n  torch.save(x, \"" + testing::TempDir() + "x\")\n  return x\n");
   EXPECT_THAT(Refusal({.architecture = path_}), HasSubstr("aten::save is not allowed"));
   Save(as_is_,
        "def forward(self, x):\n  if self.training:\n"

@@ -63,7 +63,8 @@ absl::StatusOr<NetworkPool::Handle> NetworkPool::Borrow() {
   return Handle(this, std::move(network));
 }
 
-absl::StatusOr<ParameterSet> NetworkPool::InitialParameters(uint64_t seed, const std::string& init_file,
+absl::StatusOr<ParameterSet> NetworkPool::InitialParameters(uint64_t seed,
+                                                            const std::string& init_file,
                                                             std::string* note) {
   MANAKO_ASSIGN_OR_RETURN(Handle network, Borrow());
   network->Initialise(seed);
@@ -71,7 +72,8 @@ absl::StatusOr<ParameterSet> NetworkPool::InitialParameters(uint64_t seed, const
   return ParameterSet{spec(), network->values().Clone()};
 }
 
-absl::Status ExportModel(NetworkPool* pool, const ParameterSet& model, const ExportOptions& options) {
+absl::Status ExportModel(NetworkPool* pool, const ParameterSet& model,
+                         const ExportOptions& options) {
   MANAKO_RETURN_IF_ERROR(pool->spec()->CheckSame(*model.spec));
   MANAKO_ASSIGN_OR_RETURN(NetworkPool::Handle network, pool->Borrow());
   std::ranges::copy(model.values.values(), network->values().data());

@@ -17,16 +17,18 @@ class Network;
 struct NetworkOptions {
   std::string architecture;  // one of ArchitectureNames(), or the path of a TorchScript file
   int classes = 2;
-  double dropout = -1;       // < 0: the architecture's own; no effect on files
-  int image_size = 0;        // the side that a file is tried with; 0: the usual one
+  double dropout = -1;  // < 0: the architecture's own; no effect on files
+  int image_size = 0;   // the side that a file is tried with; 0: the usual one
 };
 
 // cnn3, vgg16, resnet18, resnet50, densenet121, squeezenet1_1, mobilenet_v3_small.
 const std::vector<std::string>& ArchitectureNames();
-// The side in pixels that the architecture is usually trained at (cnn3: 64, the others: 224); 224 for files.
+// The side in pixels that the architecture is usually trained at (cnn3: 64, the others: 224); 224
+// for files.
 int UsualImageSize(const std::string& architecture);
 
-// Networks of one architecture that trainings borrow for a round: as many are made as run at once. Thread-safe.
+// Networks of one architecture that trainings borrow for a round: as many are made as run at once.
+// Thread-safe.
 class NetworkPool {
  public:
   // Makes the first network, so that a bad architecture is found at once.
@@ -35,8 +37,10 @@ class NetworkPool {
 
   const std::shared_ptr<const ModelSpec>& spec() const;
   const std::string& architecture() const;
-  // Initial parameters: random by `seed`, then from `init_file` where one is given (what it did in *note, if not null).
-  absl::StatusOr<ParameterSet> InitialParameters(uint64_t seed, const std::string& init_file, std::string* note);
+  // Initial parameters: random by `seed`, then from `init_file` where one is given (what it did in
+  // *note, if not null).
+  absl::StatusOr<ParameterSet> InitialParameters(uint64_t seed, const std::string& init_file,
+                                                 std::string* note);
 
   // A network for one thread's use, given back when the handle goes.
   class Handle {
@@ -68,8 +72,10 @@ struct ExportOptions {
   std::string crop;    // as in DataConfig
   std::string origin;  // what trained it: free text
 };
-// Writes model.pt: TorchScript that opens with torch.jit.load, with its preprocessing in its extra file manako.json. Atomic.
-absl::Status ExportModel(NetworkPool* pool, const ParameterSet& model, const ExportOptions& options);
+// Writes model.pt: TorchScript that opens with torch.jit.load, with its preprocessing in its extra
+// file manako.json. Atomic.
+absl::Status ExportModel(NetworkPool* pool, const ParameterSet& model,
+                         const ExportOptions& options);
 
 }  // namespace manako
 

@@ -11,18 +11,21 @@ namespace {
 
 constexpr float kBeta1 = 0.9f, kBeta2 = 0.999f, kEpsilon = 1e-8f;
 
-MANAKO_SIMD void SgdPlain(float rate, float decay, size_t n, float* __restrict p, float* __restrict g) {
+MANAKO_SIMD void SgdPlain(float rate, float decay, size_t n, float* __restrict p,
+                          float* __restrict g) {
   for (size_t i = 0; i < n; ++i) {
     p[i] -= rate * (g[i] + decay * p[i]);
     g[i] = 0;
   }
 }
 
-// p -= rate * (add * d + keep * velocity): keep = 1, add = 0 is heavy-ball momentum, keep = momentum, add = 1 Nesterov's.
+// p -= rate * (add * d + keep * velocity): keep = 1, add = 0 is heavy-ball momentum, keep =
+// momentum, add = 1 Nesterov's.
 struct SgdFactors {
   float rate, decay, momentum, keep, add;
 };
-MANAKO_SIMD void SgdMomentum(SgdFactors f, size_t n, float* __restrict p, float* __restrict g, float* __restrict m) {
+MANAKO_SIMD void SgdMomentum(SgdFactors f, size_t n, float* __restrict p, float* __restrict g,
+                             float* __restrict m) {
   for (size_t i = 0; i < n; ++i) {
     const float d = g[i] + f.decay * p[i];
     const float velocity = f.momentum * m[i] + d;
@@ -36,8 +39,8 @@ MANAKO_SIMD void SgdMomentum(SgdFactors f, size_t n, float* __restrict p, float*
 struct AdamFactors {
   float l2, shrink, step_size, root2;
 };
-MANAKO_SIMD void AdamStep(AdamFactors f, size_t n, float* __restrict p, float* __restrict g, float* __restrict m,
-                          float* __restrict v) {
+MANAKO_SIMD void AdamStep(AdamFactors f, size_t n, float* __restrict p, float* __restrict g,
+                          float* __restrict m, float* __restrict v) {
   for (size_t i = 0; i < n; ++i) {
     const float d = g[i] + f.l2 * p[i];
     m[i] = kBeta1 * m[i] + (1 - kBeta1) * d;
@@ -60,7 +63,8 @@ Optimiser::Optimiser(const TrainConfig& config, int64_t size)
   if (kind_ != Kind::kSgd) second_ = FlatArray(size);
 }
 
-void Optimiser::Step(double learning_rate, std::span<float> parameters, std::span<float> gradients) {
+void Optimiser::Step(double learning_rate, std::span<float> parameters,
+                     std::span<float> gradients) {
   ++steps_;
   const size_t n = parameters.size();
   const auto rate = static_cast<float>(learning_rate);
@@ -68,7 +72,8 @@ void Optimiser::Step(double learning_rate, std::span<float> parameters, std::spa
   float* g = gradients.data();
   if (kind_ == Kind::kSgd) {
     if (momentum_ == 0) return SgdPlain(rate, weight_decay_, n, p, g);
-    const SgdFactors factors{rate, weight_decay_, momentum_, nesterov_ ? momentum_ : 1.0f, nesterov_ ? 1.0f : 0.0f};
+    const SgdFactors factors{rate, weight_decay_, momentum_, nesterov_ ? momentum_ : 1.0f,
+                             nesterov_ ? 1.0f : 0.0f};
     return SgdMomentum(factors, n, p, g, first_.data());
   }
   const auto t = static_cast<double>(steps_);
@@ -99,7 +104,8 @@ absl::Status Optimiser::Restore(LearnerState state) {
   bool fits = state.arrays.size() == wanted && state.steps >= 0;
   if (fits && wanted > 0) fits = state.arrays[0].values.size() == first_.size();
   if (fits && wanted > 1) fits = state.arrays[1].values.size() == second_.size();
-  if (!fits) return InvalidArgument("a saved optimiser state does not fit this model and optimiser");
+  if (!fits)
+    return InvalidArgument("a saved optimiser state does not fit this model and optimiser");
   steps_ = state.steps;
   if (wanted > 0) first_ = std::move(state.arrays[0].values);
   if (wanted > 1) second_ = std::move(state.arrays[1].values);

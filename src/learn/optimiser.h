@@ -13,14 +13,16 @@
 
 namespace manako {
 
-// Follows torch.optim: SGD (momentum, Nesterov, no dampening), Adam (Kingma and Ba, ICLR 2015; weight decay as L2) and
-// AdamW (Loshchilov and Hutter, ICLR 2019; decoupled decay), betas 0.9 and 0.999, epsilon 1e-8. Its state is the moments, one
-// or two arrays as long as the trained prefix, and the number of steps taken.
+// Follows torch.optim: SGD (momentum, Nesterov, no dampening), Adam (Kingma and Ba, ICLR 2015;
+// weight decay as L2) and AdamW (Loshchilov and Hutter, ICLR 2019; decoupled decay), betas 0.9 and
+// 0.999, epsilon 1e-8. Its state is the moments, one or two arrays as long as the trained prefix,
+// and the number of steps taken.
 class Optimiser {
  public:
   Optimiser(const TrainConfig& config, int64_t size);
 
-  // One step: parameters and gradients have `size` elements; the gradients are set to zero in the same pass.
+  // One step: parameters and gradients have `size` elements; the gradients are set to zero in the
+  // same pass.
   void Step(double learning_rate, std::span<float> parameters, std::span<float> gradients);
 
   // Forgets the moments.

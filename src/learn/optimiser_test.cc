@@ -12,7 +12,8 @@ std::vector<float> FiveSteps(const TrainConfig& config, double rate) {
   Optimiser optimiser(config, 3);
   std::vector<float> p = {1, -2, 0.5};
   for (int k = 0; k < 5; ++k) {
-    std::vector<float> g = {0.1f * static_cast<float>(k + 1), -0.3f, 0.02f * static_cast<float>(k * k)};
+    std::vector<float> g = {0.1f * static_cast<float>(k + 1), -0.3f,
+                            0.02f * static_cast<float>(k * k)};
     for (size_t i = 0; i < 3; ++i) g[i] += 0.1f * p[i];
     optimiser.Step(rate, p, g);
     EXPECT_EQ(g, (std::vector<float>{0, 0, 0}));
@@ -35,11 +36,16 @@ void ExpectNear(const std::vector<float>& got, const std::vector<float>& want) {
 
 // The expected numbers are torch.optim's (PyTorch 1.13) for the same steps.
 TEST(OptimiserTest, AgreesWithPyTorch) {
-  ExpectNear(FiveSteps(Config("sgd", 0, false, 0), 0.1), {0.802975118f, -1.75495028f, 0.415893644f});
-  ExpectNear(FiveSteps(Config("sgd", 0.9, false, 0.01), 0.1), {0.547631264f, -1.33408129f, 0.335537046f});
-  ExpectNear(FiveSteps(Config("sgd", 0.9, true, 0.01), 0.1), {0.400733531f, -1.16333079f, 0.268280298f});
-  ExpectNear(FiveSteps(Config("adam", 0, false, 0.01), 0.05), {0.751534998f, -1.75024509f, 0.259627908f});
-  ExpectNear(FiveSteps(Config("adamw", 0, false, 0.1), 0.05), {0.729516685f, -1.70326281f, 0.25072971f});
+  ExpectNear(FiveSteps(Config("sgd", 0, false, 0), 0.1),
+             {0.802975118f, -1.75495028f, 0.415893644f});
+  ExpectNear(FiveSteps(Config("sgd", 0.9, false, 0.01), 0.1),
+             {0.547631264f, -1.33408129f, 0.335537046f});
+  ExpectNear(FiveSteps(Config("sgd", 0.9, true, 0.01), 0.1),
+             {0.400733531f, -1.16333079f, 0.268280298f});
+  ExpectNear(FiveSteps(Config("adam", 0, false, 0.01), 0.05),
+             {0.751534998f, -1.75024509f, 0.259627908f});
+  ExpectNear(FiveSteps(Config("adamw", 0, false, 0.1), 0.05),
+             {0.729516685f, -1.70326281f, 0.25072971f});
 }
 
 TEST(OptimiserTest, SavedStateContinuesToTheBit) {

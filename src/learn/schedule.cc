@@ -5,7 +5,8 @@
 
 namespace manako {
 
-double ScheduleFactor(const TrainConfig& config, int64_t step, int64_t total_steps, int64_t steps_per_round) {
+double ScheduleFactor(const TrainConfig& config, int64_t step, int64_t total_steps,
+                      int64_t steps_per_round) {
   const double warmup = std::floor(config.warmup_share * static_cast<double>(total_steps));
   const auto at = static_cast<double>(step);
   if (at < warmup) return (at + 1) / (warmup + 1);

@@ -13,14 +13,16 @@ namespace manako {
 // Noise with a bright square: in the left half for class 0, in the right half for class 1.
 class SquaresStore : public ImageStore {
  public:
-  SquaresStore(int count, int side, uint64_t seed) : side_(side), pixels_(static_cast<size_t>(count)) {
+  SquaresStore(int count, int side, uint64_t seed)
+      : side_(side), pixels_(static_cast<size_t>(count)) {
     for (int i = 0; i < count; ++i) {
       Random random(seed, "squares", static_cast<uint64_t>(i));
       auto& image = pixels_[static_cast<size_t>(i)];
       image.resize(static_cast<size_t>(side * side * 3));
       for (uint8_t& p : image) p = static_cast<uint8_t>(random.Below(80));
       const int size = side / 4, label = i % 2;
-      const int x0 = static_cast<int>(random.Below(static_cast<uint64_t>(side / 2 - size))) + label * side / 2;
+      const int x0 =
+          static_cast<int>(random.Below(static_cast<uint64_t>(side / 2 - size))) + label * side / 2;
       const int y0 = static_cast<int>(random.Below(static_cast<uint64_t>(side - size)));
       for (int y = y0; y < y0 + size; ++y) {
         for (int x = x0; x < x0 + size; ++x) {

@@ -17,7 +17,8 @@
 namespace manako {
 namespace {
 
-// bfloat16 where libtorch's autocast lists an operation as safe, for the life of this object, on this thread.
+// bfloat16 where libtorch's autocast lists an operation as safe, for the life of this object, on
+// this thread.
 class Autocast {
  public:
   Autocast(const std::string& precision, const std::string& device)
@@ -52,11 +53,13 @@ auto Guarded(const char* doing, Body body) -> decltype(body()) {
   try {
     return body();
   } catch (const std::bad_alloc&) {
-    return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size", doing);
+    return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size",
+                             doing);
   } catch (const c10::Error& error) {
     const std::string text = error.what_without_backtrace();
     if (text.find("allocate memory") != std::string::npos) {
-      return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size", doing);
+      return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size",
+                               doing);
     }
     return Internal("{}: libtorch: {}", doing, text.substr(0, text.find('\n')));
   } catch (const std::exception& error) {
@@ -65,7 +68,8 @@ auto Guarded(const char* doing, Body body) -> decltype(body()) {
   }
 }
 
-// Never give memory back, never map single blocks: what a step frees, the next step takes. Fresh pages cost a fifth of a step.
+// Never give memory back, never map single blocks: what a step frees, the next step takes. Fresh
+// pages cost a fifth of a step.
 void KeepFreedMemory() {
   static std::once_flag once;
   std::call_once(once, [] {
@@ -77,13 +81,17 @@ void KeepFreedMemory() {
 
 class TorchEngine : public Engine {
  public:
-  TorchEngine(const EngineOptions& options, NetworkPool::Handle network) : options_(options), network_(std::move(network)) {}
+  TorchEngine(const EngineOptions& options, NetworkPool::Handle network)
+      : options_(options), network_(std::move(network)) {}
 
   void Load(const ParameterSet& model) override {
-    std::memcpy(values().data(), model.values.data(), static_cast<size_t>(model.values.size()) * sizeof(float));
+    std::memcpy(values().data(), model.values.data(),
+                static_cast<size_t>(model.values.size()) * sizeof(float));
   }
   FlatArray& values() override { return network_->values(); }
-  FlatArray TakeValues() override { return network_->values().Clone(); }  // the module's tensors are views of it
+  FlatArray TakeValues() override {
+    return network_->values().Clone();
+  }  // the module's tensors are views of it
   FlatArray& gradients() override { return network_->gradients(); }
   void BeginTraining(uint64_t seed) override {
     dropout_ = Random(seed, "dropout");
@@ -91,16 +99,21 @@ class TorchEngine : public Engine {
     network_->SetTraining(true);
   }
 
-  absl::StatusOr<double> Step(const Images& images, std::span<const double> class_weights) override {
+  absl::StatusOr<double> Step(const Images& images,
+                              std::span<const double> class_weights) override {
     return Guarded("training", [&]() -> absl::StatusOr<double> {
       const DropoutStream dropout(&dropout_);
       at::Tensor loss;
       {
         const Autocast autocast(options_.precision, options_.device);
         const at::Tensor logits = network_->Forward(AsTensor(images, options_.channels_last));
-        at::Tensor labels = torch::from_blob(images.batch->labels.data(), {static_cast<int64_t>(images.batch->labels.size())}, at::kLong);
+        at::Tensor labels =
+            torch::from_blob(images.batch->labels.data(),
+                             {static_cast<int64_t>(images.batch->labels.size())}, at::kLong);
         c10::optional<at::Tensor> weights;
-        if (!class_weights.empty()) weights = torch::tensor(std::vector<double>(class_weights.begin(), class_weights.end()), at::kFloat);
+        if (!class_weights.empty())
+          weights = torch::tensor(std::vector<double>(class_weights.begin(), class_weights.end()),
+                                  at::kFloat);
         if (options_.device == "cuda") {
           labels = labels.to(at::kCUDA);
           if (weights.has_value()) weights = weights->to(at::kCUDA);
@@ -117,7 +130,8 @@ class TorchEngine : public Engine {
       const torch::NoGradGuard no_gradients;
       const Autocast autocast(options_.precision, options_.device);
       network_->SetTraining(false);
-      const at::Tensor logits = network_->Forward(AsTensor(images, true)).to(at::kCPU, at::kFloat).contiguous();
+      const at::Tensor logits =
+          network_->Forward(AsTensor(images, true)).to(at::kCPU, at::kFloat).contiguous();
       const float* const values = logits.data_ptr<float>();
       return std::vector<float>(values, values + logits.numel());
     });
@@ -126,7 +140,9 @@ class TorchEngine : public Engine {
  private:
   at::Tensor AsTensor(const Images& images, bool channels_last) const {
     const auto n = static_cast<int64_t>(images.batch->labels.size());
-    at::Tensor tensor = torch::from_blob(images.batch->pixels.data(), {n, images.height, images.width, 3}, at::kFloat).permute({0, 3, 1, 2});
+    at::Tensor tensor = torch::from_blob(images.batch->pixels.data(),
+                                         {n, images.height, images.width, 3}, at::kFloat)
+                            .permute({0, 3, 1, 2});
     if (!channels_last) tensor = tensor.contiguous();
     return options_.device == "cuda" ? tensor.to(at::kCUDA) : tensor;
   }

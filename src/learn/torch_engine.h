@@ -1,4 +1,5 @@
-// The engine that knows every operation: libtorch's eager kernels and autograd. For use inside src/learn.
+// The engine that knows every operation: libtorch's eager kernels and autograd. For use inside
+// src/learn.
 #ifndef MANAKO_LEARN_TORCH_ENGINE_H_
 #define MANAKO_LEARN_TORCH_ENGINE_H_
 

@@ -19,11 +19,13 @@ namespace manako {
 void PrepareLibtorch(int threads) {
   at::set_num_threads(std::max(1, threads));
   SetComputeThreads(threads);
-  // One heap for all threads: others than the main one are made of pieces of 64 MiB, into which a batch's activations do not fit.
+  // One heap for all threads: others than the main one are made of pieces of 64 MiB, into which a
+  // batch's activations do not fit.
   mallopt(M_ARENA_MAX, 1);
 }
 
-std::string ResolvePrecision(const std::string& precision, const std::string& device, std::string* reason) {
+std::string ResolvePrecision(const std::string& precision, const std::string& device,
+                             std::string* reason) {
   std::string why;
   std::string result = precision;
   if (precision == "auto") {
@@ -37,7 +39,8 @@ std::string ResolvePrecision(const std::string& precision, const std::string& de
       const bool fast = false;
 #endif
       result = fast ? "bfloat16" : "float32";
-      why = fast ? "the processor multiplies bfloat16 (AVX512-BF16)" : "the processor has no AVX512-BF16";
+      why = fast ? "the processor multiplies bfloat16 (AVX512-BF16)"
+                 : "the processor has no AVX512-BF16";
     }
   }
   if (reason != nullptr) *reason = why;
@@ -59,17 +62,18 @@ struct TorchLearner::Impl {
   Optimiser optimiser;
 };
 
-TorchLearner::TorchLearner(Options options, int classes, Examples train, Examples validation, Examples test,
-                           NetworkPool* pool) {
+TorchLearner::TorchLearner(Options options, int classes, Examples train, Examples validation,
+                           Examples test, NetworkPool* pool) {
   Optimiser optimiser(options.train, pool->spec()->parameter_extent());
   if (options.train.engine == "auto") {
     const Examples& any = train.store != nullptr ? train : test;
     std::string engine = "torch";
-    if (any.store != nullptr) engine = ResolveEngine(pool, options.train, any.store->height(), nullptr).value_or(engine);
+    if (any.store != nullptr)
+      engine = ResolveEngine(pool, options.train, any.store->height(), nullptr).value_or(engine);
     options.train.engine = engine;
   }
-  impl_.reset(new Impl{std::move(options), classes, std::move(train), std::move(validation), std::move(test), pool,
-                       std::move(optimiser)});
+  impl_.reset(new Impl{std::move(options), classes, std::move(train), std::move(validation),
+                       std::move(test), pool, std::move(optimiser)});
 }
 
 TorchLearner::~TorchLearner() = default;
@@ -79,7 +83,8 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
   const TrainConfig& config = self.options.train;
   if (self.train.size() == 0) return FailedPrecondition("there are no training images");
   if (config.local_epochs <= 0 && self.options.steps_per_round <= 0) {
-    return FailedPrecondition("neither train.local_epochs nor train.local_steps says how long a round is");
+    return FailedPrecondition(
+        "neither train.local_epochs nor train.local_steps says how long a round is");
   }
   MANAKO_RETURN_IF_ERROR(self.pool->spec()->CheckSame(*task.model->spec));
   MANAKO_ASSIGN_OR_RETURN(auto engine, self.pool->engines()->Borrow(EngineOptions::Of(config)));
@@ -87,15 +92,17 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
   if (!self.options.keep_optimiser) self.optimiser.Reset();
 
   BatchPlan plan;
-  plan.batches_per_epoch = self.options.batches_per_epoch > 0
-                               ? self.options.batches_per_epoch
-                               : static_cast<int>((self.train.size() + static_cast<size_t>(config.batch) - 1) /
-                                                  static_cast<size_t>(config.batch));
+  plan.batches_per_epoch =
+      self.options.batches_per_epoch > 0
+          ? self.options.batches_per_epoch
+          : static_cast<int>((self.train.size() + static_cast<size_t>(config.batch) - 1) /
+                             static_cast<size_t>(config.batch));
   plan.epochs = config.local_epochs;
   // Steps behind `rounds` rounds of the run.
   const auto steps_behind = [&](int rounds) {
     const double epochs = static_cast<double>(plan.batches_per_epoch) * config.local_epochs;
-    const double per_round = self.options.steps_per_round > 0 ? self.options.steps_per_round : epochs;
+    const double per_round =
+        self.options.steps_per_round > 0 ? self.options.steps_per_round : epochs;
     return static_cast<int64_t>(std::floor(per_round * rounds + 1e-9));
   };
   const int64_t first = steps_behind(task.round - 1), total = steps_behind(self.options.rounds);
@@ -116,17 +123,20 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
     const Engine::Images images = {&batch, self.train.store->height(), self.train.store->width()};
     MANAKO_ASSIGN_OR_RETURN(const double loss, engine->Step(images, self.options.class_weights));
     if (!std::isfinite(loss)) {
-      return absl::OutOfRangeError(
-          fmt::format("the loss became {} at step {} of round {}: use a smaller train.learning_rate", loss, step + 1, task.round));
+      return absl::OutOfRangeError(fmt::format(
+          "the loss became {} at step {} of round {}: use a smaller train.learning_rate", loss,
+          step + 1, task.round));
     }
     const double rate = config.learning_rate * ScheduleFactor(config, first + step, total, steps);
-    self.optimiser.Step(rate, engine->values().values().subspan(0, extent), engine->gradients().values());
+    self.optimiser.Step(rate, engine->values().values().subspan(0, extent),
+                        engine->gradients().values());
     update.visits += static_cast<int64_t>(batch.labels.size());
     loss_sum += loss * static_cast<double>(batch.labels.size());
   }
   update.model = ParameterSet{self.pool->spec(), engine->TakeValues()};
   if (absl::Status finite = update.model.CheckFinite(); !finite.ok()) {
-    return absl::OutOfRangeError(fmt::format("in round {} {}: use a smaller train.learning_rate", task.round, MessageOf(finite)));
+    return absl::OutOfRangeError(fmt::format("in round {} {}: use a smaller train.learning_rate",
+                                             task.round, MessageOf(finite)));
   }
   update.images = static_cast<int64_t>(self.train.size());
   update.metrics["train_loss"] = loss_sum / static_cast<double>(update.visits);
@@ -135,15 +145,20 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
 
 absl::StatusOr<Predictions> TorchLearner::Evaluate(const ParameterSet& model, ExampleSet set) {
   const TrainConfig& config = impl_->options.train;
-  return Predict(impl_->pool, model, set == ExampleSet::kTest ? impl_->test : impl_->validation, impl_->classes,
-                 config.batch, EngineOptions::Of(config), impl_->options.normalisation);
+  return Predict(impl_->pool, model, set == ExampleSet::kTest ? impl_->test : impl_->validation,
+                 impl_->classes, config.batch, EngineOptions::Of(config),
+                 impl_->options.normalisation);
 }
 
 LearnerState TorchLearner::SaveState() const { return impl_->optimiser.Save(); }
-absl::Status TorchLearner::RestoreState(LearnerState state) { return impl_->optimiser.Restore(std::move(state)); }
+absl::Status TorchLearner::RestoreState(LearnerState state) {
+  return impl_->optimiser.Restore(std::move(state));
+}
 
-absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model, const Examples& examples, int classes,
-                                    int batch_size, const EngineOptions& engine_options, const Normalisation& normalisation) {
+absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model,
+                                    const Examples& examples, int classes, int batch_size,
+                                    const EngineOptions& engine_options,
+                                    const Normalisation& normalisation) {
   MANAKO_RETURN_IF_ERROR(pool->spec()->CheckSame(*model.spec));
   Predictions out;
   out.classes = classes;
@@ -152,7 +167,8 @@ absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model
   if (examples.size() == 0) return out;
   MANAKO_ASSIGN_OR_RETURN(auto engine, pool->engines()->Borrow(engine_options));
   engine->Load(model);
-  const size_t batches = (examples.size() + static_cast<size_t>(batch_size) - 1) / static_cast<size_t>(batch_size);
+  const size_t batches =
+      (examples.size() + static_cast<size_t>(batch_size) - 1) / static_cast<size_t>(batch_size);
   BatchPlan plan;
   plan.batches_per_epoch = static_cast<int>(batches);
   plan.shuffle = false;
@@ -170,7 +186,8 @@ absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model
       for (int c = 0; c < classes; ++c) sum += std::exp(static_cast<double>(row[c] - top));
       out.loss -= static_cast<double>(row[batch.labels[i]] - top) - std::log(sum);
       for (int c = 0; c < classes; ++c) {
-        out.probabilities.push_back(static_cast<float>(std::exp(static_cast<double>(row[c] - top)) / sum));
+        out.probabilities.push_back(
+            static_cast<float>(std::exp(static_cast<double>(row[c] - top)) / sum));
       }
     }
   }

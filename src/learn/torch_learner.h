@@ -1,4 +1,5 @@
-// The learner that everything uses: batches, schedule and optimiser around an engine, behind core's interface.
+// The learner that everything uses: batches, schedule and optimiser around an engine, behind core's
+// interface.
 #ifndef MANAKO_LEARN_TORCH_LEARNER_H_
 #define MANAKO_LEARN_TORCH_LEARNER_H_
 
@@ -15,12 +16,15 @@
 
 namespace manako {
 
-// libtorch's and the fused engine's settings for the whole process: call once, before anything else of this module. `threads` is what one
-// training or evaluation uses; how many of them run at once is the caller's choice. With 1, results do not depend on it.
+// libtorch's and the fused engine's settings for the whole process: call once, before anything else
+// of this module. `threads` is what one training or evaluation uses; how many of them run at once
+// is the caller's choice. With 1, results do not depend on it.
 void PrepareLibtorch(int threads);
 
-// float32 or bfloat16: resolves "auto" to what this processor does fast. Says why in `reason` when it is not null.
-std::string ResolvePrecision(const std::string& precision, const std::string& device, std::string* reason);
+// float32 or bfloat16: resolves "auto" to what this processor does fast. Says why in `reason` when
+// it is not null.
+std::string ResolvePrecision(const std::string& precision, const std::string& device,
+                             std::string* reason);
 
 // InvalidArgument when the device is "cuda" and this libtorch or machine has none.
 absl::Status CheckDevice(const std::string& device);
@@ -28,18 +32,21 @@ absl::Status CheckDevice(const std::string& device);
 class TorchLearner : public Learner {
  public:
   struct Options {
-    TrainConfig train;               // precision, learning rate and length of a round resolved; the engine may be auto
-    int rounds = 0;                  // of the run, for the schedule
-    bool keep_optimiser = true;      // false: the optimiser's state is forgotten before every round
-    int batches_per_epoch = 0;       // 0: as many as train.batch makes
-    double steps_per_round = 0;      // > 0: instead of train.local_epochs; a fraction is made up for in later rounds
+    TrainConfig
+        train;  // precision, learning rate and length of a round resolved; the engine may be auto
+    int rounds = 0;              // of the run, for the schedule
+    bool keep_optimiser = true;  // false: the optimiser's state is forgotten before every round
+    int batches_per_epoch = 0;   // 0: as many as train.batch makes
+    double steps_per_round =
+        0;  // > 0: instead of train.local_epochs; a fraction is made up for in later rounds
     std::vector<double> class_weights;  // of the loss, one for each class; empty: all 1
-    uint64_t seed = 0;               // of this site in this run
+    uint64_t seed = 0;                  // of this site in this run
     Normalisation normalisation;
-    int ahead = 1;                   // batches prepared ahead
+    int ahead = 1;  // batches prepared ahead
   };
   // The pool must outlive the learner.
-  TorchLearner(Options options, int classes, Examples train, Examples validation, Examples test, NetworkPool* pool);
+  TorchLearner(Options options, int classes, Examples train, Examples validation, Examples test,
+               NetworkPool* pool);
   ~TorchLearner() override;
 
   absl::StatusOr<Update> Train(const TrainTask& task) override;
@@ -53,8 +60,10 @@ class TorchLearner : public Learner {
 };
 
 // Predictions of a model for any examples, in batches of `batch`.
-absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model, const Examples& examples, int classes,
-                                    int batch, const EngineOptions& engine, const Normalisation& normalisation);
+absl::StatusOr<Predictions> Predict(NetworkPool* pool, const ParameterSet& model,
+                                    const Examples& examples, int classes, int batch,
+                                    const EngineOptions& engine,
+                                    const Normalisation& normalisation);
 
 }  // namespace manako
 

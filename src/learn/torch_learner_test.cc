@@ -32,12 +32,14 @@ class TorchLearnerTest : public testing::TestWithParam<const char*> {
     options_.seed = 5;
   }
   std::unique_ptr<TorchLearner> Make() {
-    return std::make_unique<TorchLearner>(options_, 2, store_.Range(0, 64), store_.Range(64, 80), store_.Range(64, 96), pool_.get());
+    return std::make_unique<TorchLearner>(options_, 2, store_.Range(0, 64), store_.Range(64, 80),
+                                          store_.Range(64, 96), pool_.get());
   }
   // Trains rounds first..last from `model`, feeding each result into the next.
   ParameterSet Rounds(TorchLearner& learner, ParameterSet model, int first, int last) {
     for (int round = first; round <= last; ++round) {
-      auto update = learner.Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
+      auto update =
+          learner.Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
       EXPECT_TRUE(update.ok()) << update.status();
       loss_ = update->metrics["train_loss"];
       model = std::move(update->model);
@@ -54,7 +56,8 @@ class TorchLearnerTest : public testing::TestWithParam<const char*> {
 
 double Accuracy(const Predictions& p) {
   int right = 0;
-  for (size_t i = 0; i < p.labels.size(); ++i) right += (p.probabilities[2 * i + 1] > 0.5f) == (p.labels[i] == 1);
+  for (size_t i = 0; i < p.labels.size(); ++i)
+    right += (p.probabilities[2 * i + 1] > 0.5f) == (p.labels[i] == 1);
   return static_cast<double>(right) / static_cast<double>(p.labels.size());
 }
 
@@ -74,10 +77,12 @@ TEST_P(TorchLearnerTest, Bfloat16LearnsToo) {
   options_.train.precision = "bfloat16";
   options_.train.engine = "torch";
   auto learner = Make();
-  EXPECT_GT(Accuracy(*learner->Evaluate(Rounds(*learner, Initial(), 1, 8), ExampleSet::kTest)), 0.9);
+  EXPECT_GT(Accuracy(*learner->Evaluate(Rounds(*learner, Initial(), 1, 8), ExampleSet::kTest)),
+            0.9);
 }
 
-// With dropout and augmentation: nothing but the options reaches the bits, whatever else trains at the same time.
+// With dropout and augmentation: nothing but the options reaches the bits, whatever else trains at
+// the same time.
 TEST_P(TorchLearnerTest, SameBitsAloneAndAmongOthers) {
   const std::string alone = Rounds(*Make(), Initial(), 1, 2).Digest();
   std::vector<std::string> digests(3);
@@ -87,7 +92,8 @@ TEST_P(TorchLearnerTest, SameBitsAloneAndAmongOthers) {
       auto learner = Make();
       ParameterSet model = Initial();
       for (int round = 1; round <= 2; ++round) {
-        auto update = learner->Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
+        auto update =
+            learner->Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
         model = std::move(update->model);
       }
       digest = model.Digest();
@@ -117,7 +123,8 @@ TEST_P(TorchLearnerTest, ExplodingTrainingIsAnError) {
   ParameterSet model = Initial();
   absl::Status status;
   for (int round = 1; round <= 8 && status.ok(); ++round) {
-    auto update = learner->Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
+    auto update =
+        learner->Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
     status = update.status();
     if (update.ok()) model = std::move(update->model);
   }
@@ -135,8 +142,10 @@ TEST_P(TorchLearnerTest, LocalStepsBoundARound) {
 }
 
 TEST_P(TorchLearnerTest, AnotherModelIsRefused) {
-  const auto other = std::make_shared<ModelSpec>(*ModelSpec::Create({{"v", {2}, TensorKind::kParameter}}));
-  EXPECT_FALSE(Make()->Train({1, std::make_shared<ParameterSet>(ParameterSet::Zero(other)), nullptr}).ok());
+  const auto other =
+      std::make_shared<ModelSpec>(*ModelSpec::Create({{"v", {2}, TensorKind::kParameter}}));
+  EXPECT_FALSE(
+      Make()->Train({1, std::make_shared<ParameterSet>(ParameterSet::Zero(other)), nullptr}).ok());
 }
 
 TEST_P(TorchLearnerTest, ProbabilitiesSumToOneAndLossIsTheirs) {
@@ -150,18 +159,21 @@ TEST_P(TorchLearnerTest, ProbabilitiesSumToOneAndLossIsTheirs) {
   EXPECT_NEAR(p.loss, loss / static_cast<double>(p.labels.size()), 1e-5);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, TorchLearnerTest, testing::Values("torch", "fused"), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Engines, TorchLearnerTest, testing::Values("torch", "fused"),
+                         [](const auto& info) { return info.param; });
 
 double Distance(const ParameterSet& a, const ParameterSet& b) {
   double sum = 0;
   for (size_t i = 0; i < a.values.values().size(); ++i) {
-    const double d = static_cast<double>(a.values.values()[i]) - static_cast<double>(b.values.values()[i]);
+    const double d =
+        static_cast<double>(a.values.values()[i]) - static_cast<double>(b.values.values()[i]);
     sum += d * d;
   }
   return std::sqrt(sum);
 }
 
-// The same training, but for the order in which sums are made: after some steps the models are still together.
+// The same training, but for the order in which sums are made: after some steps the models are
+// still together.
 TEST(EnginesTest, TrainAlike) {
   PrepareLibtorch(1);
   const SquaresStore store(96, 32, 1);
@@ -180,24 +192,30 @@ TEST(EnginesTest, TrainAlike) {
       options.train.local_epochs = 1;
       options.rounds = 1;
       options.class_weights = {1.0, 2.0};
-      TorchLearner learner(options, 2, store.Range(0, 64), store.Range(64, 80), store.Range(64, 96), pool.get());
+      TorchLearner learner(options, 2, store.Range(0, 64), store.Range(64, 80), store.Range(64, 96),
+                           pool.get());
       auto update = learner.Train({1, std::make_shared<ParameterSet>(initial.Clone()), nullptr});
       ASSERT_TRUE(update.ok()) << update.status();
       losses.push_back(update->metrics["train_loss"]);
       losses.push_back(learner.Evaluate(initial, ExampleSet::kTest)->loss);
       trained.push_back(std::move(update->model));
     }
-    // BatchNorm over the few values that 32x32 images leave in the last layers makes much of roundings.
+    // BatchNorm over the few values that 32x32 images leave in the last layers makes much of
+    // roundings.
     const bool plain = network == std::string("cnn3");
     EXPECT_NEAR(losses[0], losses[2], (plain ? 1e-5 : 1e-2) * losses[0]) << network;
     EXPECT_NEAR(losses[1], losses[3], 1e-5 * losses[1]) << network;
-    EXPECT_LT(Distance(trained[0], trained[1]), (plain ? 1e-3 : 0.1) * Distance(trained[0], initial)) << network;
+    EXPECT_LT(Distance(trained[0], trained[1]),
+              (plain ? 1e-3 : 0.1) * Distance(trained[0], initial))
+        << network;
   }
 }
 
 class EngineTest : public testing::TestWithParam<const char*> {
  protected:
-  EngineTest() : pool_(*NetworkPool::Create({"cnn3", 2, 0.5})), initial_(*pool_->InitialParameters(3, "", nullptr)) {
+  EngineTest()
+      : pool_(*NetworkPool::Create({"cnn3", 2, 0.5})),
+        initial_(*pool_->InitialParameters(3, "", nullptr)) {
     PrepareLibtorch(1);
   }
   static Batch Images(int n) {
@@ -208,7 +226,9 @@ class EngineTest : public testing::TestWithParam<const char*> {
     for (int i = 0; i < n; ++i) batch.labels.push_back(i % 2);
     return batch;
   }
-  EnginePool::Handle Borrow() { return *pool_->engines()->Borrow({GetParam(), "float32", "cpu", true}); }
+  EnginePool::Handle Borrow() {
+    return *pool_->engines()->Borrow({GetParam(), "float32", "cpu", true});
+  }
 
   std::shared_ptr<NetworkPool> pool_;
   ParameterSet initial_;
@@ -259,14 +279,17 @@ TEST_P(EngineTest, SmallerBatchesGiveTheSame) {
   Batch whole = Images(8), part = Images(8);
   part.pixels.resize(part.pixels.size() / 8 * 5);
   part.labels.resize(5);
-  const std::vector<float> all = *engine->Logits({&whole, 32, 32}, 8), some = *engine->Logits({&part, 32, 32}, 8);
+  const std::vector<float> all = *engine->Logits({&whole, 32, 32}, 8),
+                           some = *engine->Logits({&part, 32, 32}, 8);
   ASSERT_EQ(some.size(), 10u);
   for (size_t i = 0; i < some.size(); ++i) EXPECT_NEAR(some[i], all[i], 1e-5f);
 }
 
-INSTANTIATE_TEST_SUITE_P(Engines, EngineTest, testing::Values("torch", "fused"), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Engines, EngineTest, testing::Values("torch", "fused"),
+                         [](const auto& info) { return info.param; });
 
-// Roundings grow with the steps. The yardstick is how far two orders of summing of libtorch's own come apart.
+// Roundings grow with the steps. The yardstick is how far two orders of summing of libtorch's own
+// come apart.
 TEST(EnginesTest, FiftyStepsStayTogether) {
   PrepareLibtorch(1);
   const SquaresStore store(96, 32, 1);
@@ -289,7 +312,8 @@ TEST(EnginesTest, FiftyStepsStayTogether) {
       std::vector<double> losses;
       for (Batch batch; loader.Next(batch);) {
         losses.push_back(*engine->Step({&batch, 32, 32}, {}));
-        optimiser.Step(1e-4, engine->values().values().subspan(0, extent), engine->gradients().values());
+        optimiser.Step(1e-4, engine->values().values().subspan(0, extent),
+                       engine->gradients().values());
       }
       return losses;
     };
@@ -321,7 +345,8 @@ TEST(EnginesTest, AutoTakesTheFusedEngineWhereItCan) {
   EXPECT_EQ(*ResolveEngine(pool.get(), train, 64, &why), "torch");
   EXPECT_THAT(why, HasSubstr("train.precision"));
   train.engine = "fused";
-  EXPECT_EQ(ResolveEngine(pool.get(), train, 64, &why).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ResolveEngine(pool.get(), train, 64, &why).status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -112,8 +112,8 @@ std::vector<ArmData> GatherArms(const ClassTask& task, const RunJournal& journal
   return arms;
 }
 
-std::vector<ArmCell> OnlySite(const ClassTask& task, std::span<const ArmCell> cells, int32_t site_number,
-                              const std::string& site_name) {
+std::vector<ArmCell> OnlySite(const ClassTask& task, std::span<const ArmCell> cells,
+                              int32_t site_number, const std::string& site_name) {
   std::vector<ArmCell> filtered;
   for (const ArmCell& cell : cells) {
     ArmCell kept{.repeat = cell.repeat, .fold = cell.fold, .test_over_train = cell.test_over_train};

@@ -55,8 +55,8 @@ std::vector<ArmData> GatherArms(const ClassTask& task, const RunJournal& journal
 
 // The same cells with only the test images of a site; of the arm "alone", that site's own models
 // only. Cells in which the site has no test image (or no model) are left out.
-std::vector<ArmCell> OnlySite(const ClassTask& task, std::span<const ArmCell> cells, int32_t site_number,
-                              const std::string& site_name);
+std::vector<ArmCell> OnlySite(const ClassTask& task, std::span<const ArmCell> cells,
+                              int32_t site_number, const std::string& site_name);
 
 }  // namespace manako
 

@@ -327,8 +327,8 @@ Estimate ArmAuc(const ClassTask& task, std::span<const ArmCell> all_cells, doubl
   return stats::AucInterval(mean, patients, aucs.clustered ? "delong_clustered" : "delong", level);
 }
 
-ArmDifference CompareArms(const ClassTask& task, std::span<const ArmCell> a, std::span<const ArmCell> b,
-                          double margin) {
+ArmDifference CompareArms(const ClassTask& task, std::span<const ArmCell> a,
+                          std::span<const ArmCell> b, double margin) {
   ArmDifference result;
   std::vector<const ArmCell*> of_a, of_b;
   std::vector<ArmCell> defined_a, defined_b;
@@ -435,7 +435,8 @@ std::vector<stats::CalibrationBin> ArmCalibration(const ClassTask& task,
   return stats::CalibrationCurve(probability, outcome, Clusters::From(patient));
 }
 
-std::vector<std::vector<int64_t>> ArmConfusion(const ClassTask& task, std::span<const ArmCell> cells) {
+std::vector<std::vector<int64_t>> ArmConfusion(const ClassTask& task,
+                                               std::span<const ArmCell> cells) {
   std::vector<std::vector<int64_t>> counts(task.classes, std::vector<int64_t>(task.classes, 0));
   for (const ArmCell& cell : cells) {
     for (const ArmModel& model : cell.models) {

@@ -55,24 +55,27 @@ struct ArmDifference {
 // arms perfect, a single positive patient), the interval is put together from the arms' own
 // ("mover"), as if they were independent: too wide rather than too narrow; there is no p-value
 // then.
-ArmDifference CompareArms(const ClassTask& task, std::span<const ArmCell> a, std::span<const ArmCell> b,
-                          double margin);
+ArmDifference CompareArms(const ClassTask& task, std::span<const ArmCell> a,
+                          std::span<const ArmCell> b, double margin);
 
 // By name: binary "sensitivity", "specificity", "accuracy", "balanced_accuracy", "ppv", "npv",
 // "brier"; several classes "accuracy", "balanced_accuracy", "quadratic_kappa", "brier" (summed over
 // classes: 0..2), "recall:<class>".
 std::vector<std::pair<std::string, stats::Estimate>> ArmMetrics(
-    const ClassTask& task, std::span<const ArmCell> cells, std::span<const std::string> class_names);
+    const ClassTask& task, std::span<const ArmCell> cells,
+    std::span<const std::string> class_names);
 
 // Share of right decisions alone (for sites).
 stats::Estimate ArmAccuracy(const ClassTask& task, std::span<const ArmCell> cells);
 
 // Over all models and cells. Binary: probability of the positive class. Several: the probability of
 // the decided class, against whether it was right.
-std::vector<stats::CalibrationBin> ArmCalibration(const ClassTask& task, std::span<const ArmCell> cells);
+std::vector<stats::CalibrationBin> ArmCalibration(const ClassTask& task,
+                                                  std::span<const ArmCell> cells);
 
 // [true][predicted], summed over models and cells.
-std::vector<std::vector<int64_t>> ArmConfusion(const ClassTask& task, std::span<const ArmCell> cells);
+std::vector<std::vector<int64_t>> ArmConfusion(const ClassTask& task,
+                                               std::span<const ArmCell> cells);
 
 }  // namespace manako
 

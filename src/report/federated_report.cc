@@ -495,7 +495,8 @@ Json SitesJson(const FederatedRun& run) {
   return sites;
 }
 
-Json WarningsJson(const Reader& reader, const FederatedRun& run, const Results& test, const Json& result) {
+Json WarningsJson(const Reader& reader, const FederatedRun& run, const Results& test,
+                  const Json& result) {
   Json warnings = Json::array();
   if (run.state == "cancelled" || run.state == "failed") {
     const bool cancelled = run.state == "cancelled";
@@ -536,10 +537,10 @@ Json WarningsJson(const Reader& reader, const FederatedRun& run, const Results& 
         fmt::format("Sites that took part and sent no test of this model: {}.", missing_en),
         fmt::format("参加したが、このモデルのテスト結果を送信していない施設：{}。", missing_ja)));
   }
-  if (reader.task().binary() && test.given != Given::kMetrics && !result["threshold_chosen"].get<bool>()) {
-    warnings.push_back(
-        Text("The sites' validation results could not tell a threshold; it is 0.5.",
-             "各施設の検証結果から閾値を決められず、0.5を用いた。"));
+  if (reader.task().binary() && test.given != Given::kMetrics &&
+      !result["threshold_chosen"].get<bool>()) {
+    warnings.push_back(Text("The sites' validation results could not tell a threshold; it is 0.5.",
+                            "各施設の検証結果から閾値を決められず、0.5を用いた。"));
   }
   for (size_t c = 0; c < run.classes.size(); ++c) {
     int64_t images = 0;

@@ -9,7 +9,8 @@
 namespace manako {
 
 absl::Status ClearAggregation::Receive(const std::string& site, Update update) {
-  if (updates_.contains(site)) return FailedPrecondition("{} has already answered in this round", site);
+  if (updates_.contains(site))
+    return FailedPrecondition("{} has already answered in this round", site);
   MANAKO_RETURN_IF_ERROR(Annotate(spec_->CheckSame(*update.model.spec), "update of " + site));
   MANAKO_RETURN_IF_ERROR(Annotate(update.model.CheckFinite(), "update of " + site));
   for (const std::string& name : strategy_->UpdateArrays()) {
@@ -19,7 +20,8 @@ absl::Status ClearAggregation::Receive(const std::string& site, Update update) {
                              array == nullptr ? "missing" : "of another size");
     }
     for (const float value : array->values()) {
-      if (!std::isfinite(value)) return InvalidArgument("update of {}: array {} holds {}", site, name, value);
+      if (!std::isfinite(value))
+        return InvalidArgument("update of {}: array {} holds {}", site, name, value);
     }
   }
   const double weight = strategy_->Weight({update.images, update.visits});
@@ -35,15 +37,18 @@ absl::StatusOr<GlobalState> ClearAggregation::Finish(int round, const GlobalStat
   std::vector<WeightedUpdate> updates;
   for (const auto& [site, update] : updates_) {
     std::vector<std::span<const float>> arrays = {update.model.values.values()};
-    for (const std::string& name : further) arrays.push_back(FindArray(update.extra, name)->values());
-    const auto read = [arrays](size_t array, int64_t first, std::span<const float>, std::span<float> out) {
+    for (const std::string& name : further)
+      arrays.push_back(FindArray(update.extra, name)->values());
+    const auto read = [arrays](size_t array, int64_t first, std::span<const float>,
+                               std::span<float> out) {
       const auto part = arrays[array].subspan(static_cast<size_t>(first), out.size());
       std::copy(part.begin(), part.end(), out.begin());
       return absl::OkStatus();
     };
     updates.push_back({site, strategy_->Weight({update.images, update.visits}), read});
   }
-  MANAKO_ASSIGN_OR_RETURN(GlobalState after, ReduceInMemory(*strategy_, updates, round, before, threads_));
+  MANAKO_ASSIGN_OR_RETURN(GlobalState after,
+                          ReduceInMemory(*strategy_, updates, round, before, threads_));
   updates_.clear();
   return after;
 }

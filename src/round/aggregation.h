@@ -14,15 +14,17 @@
 
 namespace manako {
 
-// Judges updates, keeps them and gives the next global state, which does not depend on the order in which they arrived: the
-// mean is taken in the order of the sites' names. (A server's updates are files: src/server/spool.h.)
+// Judges updates, keeps them and gives the next global state, which does not depend on the order in
+// which they arrived: the mean is taken in the order of the sites' names. (A server's updates are
+// files: src/server/spool.h.)
 class ClearAggregation {
  public:
   ClearAggregation(std::shared_ptr<const ModelSpec> spec, const Strategy* strategy, int threads)
       : spec_(std::move(spec)), strategy_(strategy), threads_(threads) {}
 
-  // FailedPrecondition: another model (names the first tensor that differs), or a site's second update; InvalidArgument: a
-  // missing or misshapen extra array, NaN or infinity (names the tensor), a weight of 0.
+  // FailedPrecondition: another model (names the first tensor that differs), or a site's second
+  // update; InvalidArgument: a missing or misshapen extra array, NaN or infinity (names the
+  // tensor), a weight of 0.
   absl::Status Receive(const std::string& site, Update update);
   int received() const { return static_cast<int>(updates_.size()); }
   // The state behind `round`; empties this for the next. InvalidArgument when nothing was received.

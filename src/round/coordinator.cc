@@ -34,7 +34,8 @@ absl::StatusOr<Task> Coordinator::NextTask(const std::string& site) const {
 
 absl::Status Coordinator::Submit(const std::string& site, int round, Update update) {
   if (round != state_.round() || finished()) {
-    return FailedPrecondition("{} answers round {}, but round {} is open", site, round, state_.round());
+    return FailedPrecondition("{} answers round {}, but round {} is open", site, round,
+                              state_.round());
   }
   MANAKO_RETURN_IF_ERROR(state_.Judge(site, round, "").status());
   const UpdateFacts facts{update.images, update.visits};
@@ -55,7 +56,8 @@ absl::StatusOr<bool> Coordinator::Tick() {
 absl::Status Coordinator::Restore(int completed, GlobalState global) {
   MANAKO_RETURN_IF_ERROR(global_.model->spec->CheckSame(*global.model->spec));
   if (completed < 0 || completed > rounds_) {
-    return InvalidArgument("a checkpoint behind round {} does not fit a run of {} rounds", completed, rounds_);
+    return InvalidArgument("a checkpoint behind round {} does not fit a run of {} rounds",
+                           completed, rounds_);
   }
   global_ = std::move(global);
   state_.ContinueBehind(completed);

@@ -1,6 +1,7 @@
-// A study's rounds: what every site is asked to do next, and when a round is complete. Updates are in memory, all sites
-// are asked, and there is no clock; a server's counterpart with files and deadlines is src/server/server_run.h. Both stand on
-// the same rules (round_state.h) and the same arithmetic (reduction.h).
+// A study's rounds: what every site is asked to do next, and when a round is complete. Updates are
+// in memory, all sites are asked, and there is no clock; a server's counterpart with files and
+// deadlines is src/server/server_run.h. Both stand on the same rules (round_state.h) and the same
+// arithmetic (reduction.h).
 #ifndef MANAKO_ROUND_COORDINATOR_H_
 #define MANAKO_ROUND_COORDINATOR_H_
 
@@ -26,17 +27,21 @@ class Coordinator {
   };
   Coordinator(Options options, std::unique_ptr<Strategy> strategy, ParameterSet initial);
 
-  // A TrainTask (the same one again, if the site lost it), Wait when the site has answered and others have not, Finished
-  // behind the last round. NotFound for an unknown site.
+  // A TrainTask (the same one again, if the site lost it), Wait when the site has answered and
+  // others have not, Finished behind the last round. NotFound for an unknown site.
   absl::StatusOr<Task> NextTask(const std::string& site) const;
-  // A site's answer to round `round`. FailedPrecondition for another round; else as ClearAggregation::Receive.
+  // A site's answer to round `round`. FailedPrecondition for another round; else as
+  // ClearAggregation::Receive.
   absl::Status Submit(const std::string& site, int round, Update update);
-  // Completes the round when its cohort has answered: averages, makes the next global model. True when it did.
+  // Completes the round when its cohort has answered: averages, makes the next global model. True
+  // when it did.
   absl::StatusOr<bool> Tick();
   // Ends the run before its last round.
   void Stop() { state_.EndRun(); }
 
-  int round() const { return state_.round(); }  // the open round, from 1; rounds + 1 behind the last
+  int round() const {
+    return state_.round();
+  }  // the open round, from 1; rounds + 1 behind the last
   int completed() const { return state_.round() - 1; }
   bool finished() const { return state_.finished(); }
   const GlobalState& global() const { return global_; }

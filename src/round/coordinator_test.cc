@@ -16,7 +16,8 @@ using testing::HasSubstr;
 
 std::string Text(const absl::Status& status) { return std::string(status.message()); }
 
-Coordinator Make(int rounds, std::unique_ptr<Strategy> strategy = std::make_unique<FedAvg>(Weighting::kImages)) {
+Coordinator Make(
+    int rounds, std::unique_ptr<Strategy> strategy = std::make_unique<FedAvg>(Weighting::kImages)) {
   return Coordinator({{"a", "b"}, rounds, 1}, std::move(strategy), TinyModel(0, 0, 0));
 }
 
@@ -32,7 +33,8 @@ TEST(CoordinatorTest, ARoundFromTaskToTask) {
   EXPECT_TRUE(*coordinator.Tick());
   EXPECT_EQ(coordinator.model()->Digest(), TinyModel(2, 0, 0).Digest());
   EXPECT_EQ(std::get<TrainTask>(*coordinator.NextTask("a")).round, 2);
-  EXPECT_THAT(Text(coordinator.Submit("a", 1, TinyUpdate(TinyModel(1, 0, 0), 1))), HasSubstr("round 2 is open"));
+  EXPECT_THAT(Text(coordinator.Submit("a", 1, TinyUpdate(TinyModel(1, 0, 0), 1))),
+              HasSubstr("round 2 is open"));
   EXPECT_THAT(Text(coordinator.NextTask("z").status()), HasSubstr("z is no site"));
   for (const char* site : {"b", "a"}) {
     ASSERT_TRUE(coordinator.Submit(site, 2, TinyUpdate(TinyModel(1, 1, 1), 1)).ok());
@@ -42,7 +44,8 @@ TEST(CoordinatorTest, ARoundFromTaskToTask) {
   EXPECT_TRUE(std::holds_alternative<Finished>(*coordinator.NextTask("a")));
 }
 
-// A strategy with state at the server, an array sent along and an array that comes back: what SCAFFOLD and FedAdam need.
+// A strategy with state at the server, an array sent along and an array that comes back: what
+// SCAFFOLD and FedAdam need.
 class CountingStrategy : public FedAvg {
  public:
   CountingStrategy() : FedAvg(Weighting::kImages) {}
@@ -58,7 +61,8 @@ class CountingStrategy : public FedAvg {
 
 TEST(CoordinatorTest, AStrategyMayHaveStateOnBothSides) {
   Coordinator coordinator = Make(3, std::make_unique<CountingStrategy>());
-  EXPECT_THAT(Text(coordinator.Submit("a", 1, TinyUpdate(TinyModel(0, 0, 0), 1))), HasSubstr("control"));
+  EXPECT_THAT(Text(coordinator.Submit("a", 1, TinyUpdate(TinyModel(0, 0, 0), 1))),
+              HasSubstr("control"));
   float k = 1;
   for (const char* site : {"a", "b"}) {
     Update update = TinyUpdate(TinyModel(0, 0, 0), 1);
@@ -73,11 +77,17 @@ TEST(CoordinatorTest, AStrategyMayHaveStateOnBothSides) {
 
 TEST(CoordinatorTest, RestoreContinuesBehindTheSavedRound) {
   Coordinator coordinator = Make(3);
-  ASSERT_TRUE(coordinator.Restore(2, {std::make_shared<const ParameterSet>(TinyModel(7, 0, 0)), nullptr, {}}).ok());
+  ASSERT_TRUE(
+      coordinator
+          .Restore(2, {std::make_shared<const ParameterSet>(TinyModel(7, 0, 0)), nullptr, {}})
+          .ok());
   const auto task = std::get<TrainTask>(*coordinator.NextTask("b"));
   EXPECT_EQ(task.round, 3);
   EXPECT_EQ(task.model->Digest(), TinyModel(7, 0, 0).Digest());
-  EXPECT_FALSE(coordinator.Restore(4, {std::make_shared<const ParameterSet>(TinyModel(7, 0, 0)), nullptr, {}}).ok());
+  EXPECT_FALSE(
+      coordinator
+          .Restore(4, {std::make_shared<const ParameterSet>(TinyModel(7, 0, 0)), nullptr, {}})
+          .ok());
 }
 
 }  // namespace

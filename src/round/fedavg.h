@@ -1,5 +1,5 @@
-// Federated averaging: McMahan et al., "Communication-Efficient Learning of Deep Networks from Decentralized Data",
-// AISTATS 2017, Algorithm 1.
+// Federated averaging: McMahan et al., "Communication-Efficient Learning of Deep Networks from
+// Decentralized Data", AISTATS 2017, Algorithm 1.
 #ifndef MANAKO_ROUND_FEDAVG_H_
 #define MANAKO_ROUND_FEDAVG_H_
 
@@ -9,8 +9,8 @@ namespace manako {
 
 enum class Weighting { kImages, kUniform };
 
-// The new global model is the mean of the sites' models (parameters and float buffers alike), weighted by their training
-// images or all the same.
+// The new global model is the mean of the sites' models (parameters and float buffers alike),
+// weighted by their training images or all the same.
 class FedAvg : public Strategy {
  public:
   explicit FedAvg(Weighting weighting) : weighting_(weighting) {}

@@ -9,7 +9,8 @@
 namespace manako {
 namespace {
 
-// Three sites with 600, 300 and 100 images: the mean by hand is (6a + 3b + c) / 10, for buffers too.
+// Three sites with 600, 300 and 100 images: the mean by hand is (6a + 3b + c) / 10, for buffers
+// too.
 TEST(FedAvgTest, HandComputedMean) {
   const FedAvg strategy(Weighting::kImages);
   ClearAggregation aggregation(TinySpec(), &strategy, 1);

@@ -25,8 +25,12 @@ std::vector<NamedArray> CloneArrays(const std::vector<NamedArray>& arrays) {
 
 }  // namespace
 
-StretchReducer::StretchReducer(const Strategy* strategy, const std::vector<WeightedUpdate>* updates, int round)
-    : strategy_(strategy), updates_(updates), round_(round), means_(1 + strategy->UpdateArrays().size()) {
+StretchReducer::StretchReducer(const Strategy* strategy, const std::vector<WeightedUpdate>* updates,
+                               int round)
+    : strategy_(strategy),
+      updates_(updates),
+      round_(round),
+      means_(1 + strategy->UpdateArrays().size()) {
   for (const WeightedUpdate& update : *updates) total_ += update.weight;
 }
 
@@ -36,7 +40,8 @@ absl::Status StretchReducer::Reduce(int64_t first, Stretch& stretch) {
   for (size_t array = 0; array < means_.size(); ++array) {
     sum_.assign(n, 0.0);
     for (const WeightedUpdate& update : *updates_) {
-      MANAKO_RETURN_IF_ERROR(Annotate(update.read(array, first, stretch.model, values_), "update of " + update.site));
+      MANAKO_RETURN_IF_ERROR(
+          Annotate(update.read(array, first, stretch.model, values_), "update of " + update.site));
       for (size_t i = 0; i < n; ++i) sum_[i] += update.weight * static_cast<double>(values_[i]);
     }
     means_[array].resize(n);
@@ -60,11 +65,13 @@ GlobalState GlobalState::Begin(const Strategy& strategy, ParameterSet initial) {
   return state;
 }
 
-absl::StatusOr<GlobalState> ReduceInMemory(const Strategy& strategy, const std::vector<WeightedUpdate>& updates, int round,
+absl::StatusOr<GlobalState> ReduceInMemory(const Strategy& strategy,
+                                           const std::vector<WeightedUpdate>& updates, int round,
                                            const GlobalState& before, int threads) {
   if (updates.empty()) return InvalidArgument("no site has answered: there is nothing to average");
   ParameterSet model = before.model->Clone();
-  std::vector<NamedArray> sent = before.sent == nullptr ? std::vector<NamedArray>{} : CloneArrays(*before.sent);
+  std::vector<NamedArray> sent =
+      before.sent == nullptr ? std::vector<NamedArray>{} : CloneArrays(*before.sent);
   std::vector<NamedArray> kept = CloneArrays(before.kept);
   const int64_t size = model.values.size();
   const auto stretches = static_cast<size_t>((size + kReductionStretch - 1) / kReductionStretch);
@@ -73,7 +80,9 @@ absl::StatusOr<GlobalState> ReduceInMemory(const Strategy& strategy, const std::
   ParallelFor(threads, stretches, [&](size_t k) {
     const int64_t first = static_cast<int64_t>(k) * kReductionStretch;
     const auto n = static_cast<size_t>(std::min(kReductionStretch, size - first));
-    const auto part = [&](FlatArray& array) { return array.values().subspan(static_cast<size_t>(first), n); };
+    const auto part = [&](FlatArray& array) {
+      return array.values().subspan(static_cast<size_t>(first), n);
+    };
     Stretch stretch;
     stretch.model = part(model.values);
     for (NamedArray& array : sent) stretch.sent.push_back(part(array.values));

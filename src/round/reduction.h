@@ -1,4 +1,5 @@
-// From the updates of a round to the next global model, stretch by stretch, wherever the arrays are.
+// From the updates of a round to the next global model, stretch by stretch, wherever the arrays
+// are.
 #ifndef MANAKO_ROUND_REDUCTION_H_
 #define MANAKO_ROUND_REDUCTION_H_
 
@@ -14,12 +15,15 @@
 
 namespace manako {
 
-// One site's arrays: array 0 is the model, then Strategy::UpdateArrays(). Reads elements [first, first + out.size()) as
-// values; `global` are the same elements of the global model, against which changes are stored. Called from several threads.
+// One site's arrays: array 0 is the model, then Strategy::UpdateArrays(). Reads elements [first,
+// first + out.size()) as values; `global` are the same elements of the global model, against which
+// changes are stored. Called from several threads.
 struct WeightedUpdate {
   std::string site;
   double weight = 0;  // > 0
-  std::function<absl::Status(size_t array, int64_t first, std::span<const float> global, std::span<float> out)> read;
+  std::function<absl::Status(size_t array, int64_t first, std::span<const float> global,
+                             std::span<float> out)>
+      read;
 };
 
 // The longest stretch that is worked on at once: the length of an array file's block.
@@ -30,9 +34,10 @@ class StretchReducer {
  public:
   // `updates` in the order of the sites' names; it and `strategy` must outlive this.
   StretchReducer(const Strategy* strategy, const std::vector<WeightedUpdate>* updates, int round);
-  // stretch.model, sent and kept hold the state before, and hold the state after. Means are taken in float64, added in the
-  // order of `updates`, divided by the sum of weights and rounded once: sum(w x) / sum(w). The bits depend on that order
-  // alone; the mean of one update is that update for whole-number weights below 2^29. At most kReductionStretch elements.
+  // stretch.model, sent and kept hold the state before, and hold the state after. Means are taken
+  // in float64, added in the order of `updates`, divided by the sum of weights and rounded once:
+  // sum(w x) / sum(w). The bits depend on that order alone; the mean of one update is that update
+  // for whole-number weights below 2^29. At most kReductionStretch elements.
   absl::Status Reduce(int64_t first, Stretch& stretch);
 
  private:
@@ -55,7 +60,8 @@ struct GlobalState {
 };
 
 // The next state. InvalidArgument when there are no updates.
-absl::StatusOr<GlobalState> ReduceInMemory(const Strategy& strategy, const std::vector<WeightedUpdate>& updates, int round,
+absl::StatusOr<GlobalState> ReduceInMemory(const Strategy& strategy,
+                                           const std::vector<WeightedUpdate>& updates, int round,
                                            const GlobalState& before, int threads);
 
 }  // namespace manako

@@ -20,19 +20,23 @@ std::vector<float> Normals(size_t n, uint64_t seed) {
 }
 
 // The mean of arrays as a federation's model of that many numbers.
-std::vector<float> Mean(const std::vector<std::vector<float>>& arrays, const std::vector<double>& weights, int threads = 1) {
+std::vector<float> Mean(const std::vector<std::vector<float>>& arrays,
+                        const std::vector<double>& weights, int threads = 1) {
   const auto n = static_cast<int64_t>(arrays[0].size());
-  const auto spec = std::make_shared<ModelSpec>(*ModelSpec::Create({{"w", {n}, TensorKind::kParameter}}));
+  const auto spec =
+      std::make_shared<ModelSpec>(*ModelSpec::Create({{"w", {n}, TensorKind::kParameter}}));
   const FedAvg strategy(Weighting::kImages);
   std::vector<WeightedUpdate> updates;
   for (size_t k = 0; k < arrays.size(); ++k) {
-    updates.push_back({"site", weights[k], [&arrays, k](size_t, int64_t first, std::span<const float>, std::span<float> out) {
-                         for (size_t i = 0; i < out.size(); ++i) {
-                           const size_t at = static_cast<size_t>(first) + i;
-                           out[i] = at < arrays[k].size() ? arrays[k][at] : 0;  // the gap behind a tensor
-                         }
-                         return absl::OkStatus();
-                       }});
+    updates.push_back(
+        {"site", weights[k],
+         [&arrays, k](size_t, int64_t first, std::span<const float>, std::span<float> out) {
+           for (size_t i = 0; i < out.size(); ++i) {
+             const size_t at = static_cast<size_t>(first) + i;
+             out[i] = at < arrays[k].size() ? arrays[k][at] : 0;  // the gap behind a tensor
+           }
+           return absl::OkStatus();
+         }});
   }
   const GlobalState before = GlobalState::Begin(strategy, ParameterSet::Zero(spec));
   const GlobalState after = *ReduceInMemory(strategy, updates, 1, before, threads);
@@ -51,7 +55,8 @@ TEST(ReductionTest, OneArrayComesBackToTheBit) {
 }
 
 TEST(ReductionTest, BitsDoNotDependOnThreads) {
-  const std::vector<std::vector<float>> arrays = {Normals(300003, 1), Normals(300003, 2), Normals(300003, 3)};
+  const std::vector<std::vector<float>> arrays = {Normals(300003, 1), Normals(300003, 2),
+                                                  Normals(300003, 3)};
   EXPECT_EQ(Mean(arrays, {519, 518, 519}, 1), Mean(arrays, {519, 518, 519}, 7));
 }
 
@@ -65,13 +70,19 @@ TEST(ReductionTest, AddsInFloat64) {
 
 TEST(ReductionTest, AnUnreadableUpdateIsNamed) {
   const FedAvg strategy(Weighting::kImages);
-  const auto spec = std::make_shared<ModelSpec>(*ModelSpec::Create({{"w", {4}, TensorKind::kParameter}}));
+  const auto spec =
+      std::make_shared<ModelSpec>(*ModelSpec::Create({{"w", {4}, TensorKind::kParameter}}));
   const std::vector<WeightedUpdate> updates = {
-      {"east", 1, [](size_t, int64_t, std::span<const float>, std::span<float>) { return absl::DataLossError("block 3 is damaged"); }}};
-  const auto after = ReduceInMemory(strategy, updates, 1, GlobalState::Begin(strategy, ParameterSet::Zero(spec)), 1);
+      {"east", 1, [](size_t, int64_t, std::span<const float>, std::span<float>) {
+         return absl::DataLossError("block 3 is damaged");
+       }}};
+  const auto after = ReduceInMemory(strategy, updates, 1,
+                                    GlobalState::Begin(strategy, ParameterSet::Zero(spec)), 1);
   EXPECT_EQ(after.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(std::string(after.status().message()), "update of east: block 3 is damaged");
-  EXPECT_FALSE(ReduceInMemory(strategy, {}, 1, GlobalState::Begin(strategy, ParameterSet::Zero(spec)), 1).ok());
+  EXPECT_FALSE(
+      ReduceInMemory(strategy, {}, 1, GlobalState::Begin(strategy, ParameterSet::Zero(spec)), 1)
+          .ok());
 }
 
 }  // namespace

@@ -10,11 +10,13 @@ namespace {
 double HanleyMcNeil(double auc, double positives, double negatives) {
   const double a = std::clamp(auc, 0.5, 1 - 0.5 / std::min(positives, negatives));
   const double q1 = a / (2 - a), q2 = 2 * a * a / (1 + a);
-  return std::sqrt((a * (1 - a) + (positives - 1) * (q1 - a * a) + (negatives - 1) * (q2 - a * a)) / (positives * negatives));
+  return std::sqrt((a * (1 - a) + (positives - 1) * (q1 - a * a) + (negatives - 1) * (q2 - a * a)) /
+                   (positives * negatives));
 }
 
 bool IsBetter(double auc, double loss, const RoundChoice& best) {
-  if (std::isnan(auc) || std::isnan(best.best_auc) || auc == best.best_auc) return loss < best.best_loss;
+  if (std::isnan(auc) || std::isnan(best.best_auc) || auc == best.best_auc)
+    return loss < best.best_loss;
   return auc > best.best_auc;
 }
 
@@ -24,12 +26,14 @@ double AucStandardError(double auc, const std::vector<int64_t>& images) {
   const double all = static_cast<double>(std::accumulate(images.begin(), images.end(), int64_t{0}));
   if (images.size() < 2 || std::find(images.begin(), images.end(), 0) != images.end()) return NAN;
   double sum = 0;
-  for (const int64_t own : images) sum += HanleyMcNeil(auc, static_cast<double>(own), all - static_cast<double>(own));
+  for (const int64_t own : images)
+    sum += HanleyMcNeil(auc, static_cast<double>(own), all - static_cast<double>(own));
   return sum / static_cast<double>(images.size());
 }
 
 bool RoundChooser::Add(RoundChoice& choice, int round, double auc, double loss) const {
-  const bool by_validation = select_ != "last" && std::accumulate(images_.begin(), images_.end(), int64_t{0}) > 0;
+  const bool by_validation =
+      select_ != "last" && std::accumulate(images_.begin(), images_.end(), int64_t{0}) > 0;
   // The untrained model stands only until the first trained one.
   const bool first = choice.round <= 0;
   const bool best = first || !by_validation || IsBetter(auc, loss, choice);
@@ -41,7 +45,8 @@ bool RoundChooser::Add(RoundChoice& choice, int round, double auc, double loss) 
     ++choice.since_best;
   }
   // NaN compares as false: where nothing is known of the error, only the best will do.
-  const bool keep = best || (select_ == "near_best" && auc >= choice.best_auc - AucStandardError(choice.best_auc, images_));
+  const bool keep = best || (select_ == "near_best" &&
+                             auc >= choice.best_auc - AucStandardError(choice.best_auc, images_));
   if (keep) choice.round = round;
   return keep;
 }

@@ -11,7 +11,8 @@ struct Tested {
   double auc, loss;
 };
 
-RoundChoice Choose(const std::string& select, const std::vector<Tested>& rounds, std::vector<int64_t> images = {30, 12}) {
+RoundChoice Choose(const std::string& select, const std::vector<Tested>& rounds,
+                   std::vector<int64_t> images = {30, 12}) {
   const RoundChooser chooser(select, std::move(images));
   RoundChoice choice;
   int round = 0;
@@ -19,17 +20,20 @@ RoundChoice Choose(const std::string& select, const std::vector<Tested>& rounds,
   return choice;
 }
 
-// Hanley and McNeil 1982, table II: AUC 0.893 with 58 normal and 51 abnormal images has the standard error 0.032.
+// Hanley and McNeil 1982, table II: AUC 0.893 with 58 normal and 51 abnormal images has the
+// standard error 0.032.
 TEST(RoundChoiceTest, StandardErrorIsThePublishedOne) {
   EXPECT_NEAR(AucStandardError(0.893, {58, 51}), 0.032, 0.0005);
-  EXPECT_NEAR(AucStandardError(0.5, {10, 10}), std::sqrt((0.25 + 18 * (1.0 / 3 - 0.25)) / 100), 1e-12);
+  EXPECT_NEAR(AucStandardError(0.5, {10, 10}), std::sqrt((0.25 + 18 * (1.0 / 3 - 0.25)) / 100),
+              1e-12);
   EXPECT_GT(AucStandardError(1, {10, 10}), 0.02);
   EXPECT_TRUE(std::isnan(AucStandardError(0.9, {10, 0})));
 }
 
 TEST(RoundChoiceTest, NearBestIsTheLastThatIsNotClearlyWorse) {
   // A lucky first round (0.86; standard error 0.073), then a steady course, then a fall.
-  const std::vector<Tested> course = {{0.95, 0.5}, {0.86, 0.6}, {0.70, 0.5}, {0.80, 0.4}, {0.81, 0.3}, {0.60, 0.9}};
+  const std::vector<Tested> course = {{0.95, 0.5}, {0.86, 0.6}, {0.70, 0.5},
+                                      {0.80, 0.4}, {0.81, 0.3}, {0.60, 0.9}};
   EXPECT_EQ(Choose("near_best", course).round, 4);
   EXPECT_EQ(Choose("best", course).round, 1);
   EXPECT_EQ(Choose("last", course).round, 5);

@@ -18,7 +18,9 @@ std::string_view NameOf(AskState state) { return kNames[static_cast<size_t>(stat
 void RoundState::Join(const std::string& site) {
   ready_.insert(site);
   // One that was given up in the open round may still answer it.
-  if (const auto ask = asks_.find(site); ask != asks_.end() && ask->second.state == AskState::kFailed) AskAgain(site);
+  if (const auto ask = asks_.find(site);
+      ask != asks_.end() && ask->second.state == AskState::kFailed)
+    AskAgain(site);
 }
 
 void RoundState::Leave(const std::string& site, const std::string& why) {
@@ -30,8 +32,10 @@ bool RoundState::TryOpen(int64_t now_ms) {
   if (open_ || finished()) return false;
   if (ready_.empty() || static_cast<int>(ready_.size()) < options_.quorum) return false;
   std::vector<std::string> cohort(ready_.begin(), ready_.end());
-  const auto share = static_cast<size_t>(std::ceil(options_.cohort_share * static_cast<double>(cohort.size()) - 1e-9));
-  const size_t size = std::clamp(std::max(share, static_cast<size_t>(options_.quorum)), size_t{1}, cohort.size());
+  const auto share = static_cast<size_t>(
+      std::ceil(options_.cohort_share * static_cast<double>(cohort.size()) - 1e-9));
+  const size_t size =
+      std::clamp(std::max(share, static_cast<size_t>(options_.quorum)), size_t{1}, cohort.size());
   if (size < cohort.size()) {
     Random(options_.seed, "cohort", static_cast<uint64_t>(round_)).Shuffle(cohort);
     cohort.resize(size);
@@ -53,13 +57,17 @@ int RoundState::needed() const {
 }
 
 int RoundState::Answered() const {
-  return static_cast<int>(std::count_if(asks_.begin(), asks_.end(), [](const auto& ask) { return ask.second.state == AskState::kAnswered; }));
+  return static_cast<int>(std::count_if(asks_.begin(), asks_.end(), [](const auto& ask) {
+    return ask.second.state == AskState::kAnswered;
+  }));
 }
 
 std::vector<std::string> RoundState::WaitingFor() const {
   std::vector<std::string> sites;
   for (const auto& [site, ask] : asks_) {
-    if (open_ && ask.state != AskState::kAnswered && (ask.state == AskState::kWaiting || Answered() < needed())) sites.push_back(site);
+    if (open_ && ask.state != AskState::kAnswered &&
+        (ask.state == AskState::kWaiting || Answered() < needed()))
+      sites.push_back(site);
   }
   return sites;
 }
@@ -69,13 +77,15 @@ bool RoundState::Wants(const std::string& site) const {
   return open_ && ask != asks_.end() && ask->second.state == AskState::kWaiting;
 }
 
-absl::StatusOr<RoundState::Verdict> RoundState::Judge(const std::string& site, int round, const std::string& sha256) const {
+absl::StatusOr<RoundState::Verdict> RoundState::Judge(const std::string& site, int round,
+                                                      const std::string& sha256) const {
   if (round > round_ || (round == round_ && !open_)) {
     return FailedPrecondition("{} answers round {}, but round {} is the next", site, round, round_);
   }
   const auto ask = asks_.find(site);
   if (round < round_) {
-    const bool counts = options_.count_late && open_ && ask != asks_.end() && ask->second.state == AskState::kWaiting;
+    const bool counts = options_.count_late && open_ && ask != asks_.end() &&
+                        ask->second.state == AskState::kWaiting;
     return counts ? Verdict::kCount : Verdict::kLate;
   }
   if (ask == asks_.end()) return FailedPrecondition("{} was not asked in round {}", site, round);
@@ -84,7 +94,8 @@ absl::StatusOr<RoundState::Verdict> RoundState::Judge(const std::string& site, i
     return FailedPrecondition("{} has already answered in round {}", site, round);
   }
   if (ask->second.state == AskState::kRefused && ask->second.sha256 == sha256 && !sha256.empty()) {
-    return FailedPrecondition("the update of {} in round {} was refused: {}", site, round, ask->second.why);
+    return FailedPrecondition("the update of {} in round {} was refused: {}", site, round,
+                              ask->second.why);
   }
   return Verdict::kCount;
 }
@@ -93,7 +104,8 @@ void RoundState::AskAgain(const std::string& site) {
   if (const auto ask = asks_.find(site); open_ && ask != asks_.end()) ask->second = {};
 }
 
-void RoundState::Answered(const std::string& site, const UpdateFacts& facts, const std::string& sha256, double l2) {
+void RoundState::Answered(const std::string& site, const UpdateFacts& facts,
+                          const std::string& sha256, double l2) {
   asks_[site] = {AskState::kAnswered, facts, sha256, l2, ""};
 }
 
@@ -108,7 +120,9 @@ bool RoundState::IsOver(int64_t now_ms, bool* extended) {
   *extended = false;
   if (!open_) return false;
   const bool enough = Answered() > 0 && Answered() >= needed();
-  const bool all = std::none_of(asks_.begin(), asks_.end(), [](const auto& ask) { return ask.second.state == AskState::kWaiting; });
+  const bool all = std::none_of(asks_.begin(), asks_.end(), [](const auto& ask) {
+    return ask.second.state == AskState::kWaiting;
+  });
   if (enough && all) return true;
   if (deadline_ms_ == 0 || now_ms < deadline_ms_) return false;
   if (enough) return true;
@@ -125,14 +139,18 @@ std::vector<std::string> RoundState::RefuseOutliers() {
   for (const std::string& site : Answers()) norms.push_back(asks_[site].l2);
   if (options_.max_norm_ratio <= 0 || norms.size() < 3) return refused;
   // The lower median: with few sites one large norm cannot raise its own bound.
-  std::nth_element(norms.begin(), norms.begin() + static_cast<std::ptrdiff_t>((norms.size() - 1) / 2), norms.end());
+  std::nth_element(norms.begin(),
+                   norms.begin() + static_cast<std::ptrdiff_t>((norms.size() - 1) / 2),
+                   norms.end());
   const double median = norms[(norms.size() - 1) / 2];
   for (const std::string& site : Answers()) {
     Ask& ask = asks_[site];
     if (!(ask.l2 > options_.max_norm_ratio * median)) continue;
     ask.state = AskState::kRefused;
-    ask.why = fmt::format("its change has norm {:.6g}, more than run.max_norm_ratio = {:g} times the round's median {:.6g}", ask.l2,
-                          options_.max_norm_ratio, median);
+    ask.why = fmt::format(
+        "its change has norm {:.6g}, more than run.max_norm_ratio = {:g} times the round's median "
+        "{:.6g}",
+        ask.l2, options_.max_norm_ratio, median);
     refused.push_back(site);
   }
   return refused;
@@ -168,10 +186,16 @@ void RoundState::ContinueBehind(int completed) {
 nlohmann::json RoundState::ToJson() const {
   nlohmann::json asks = nlohmann::json::object();
   for (const auto& [site, ask] : asks_) {
-    asks[site] = {{"state", NameOf(ask.state)}, {"images", ask.facts.images}, {"visits", ask.facts.visits},
-                  {"sha256", ask.sha256},       {"l2", ask.l2},               {"why", ask.why}};
+    asks[site] = {{"state", NameOf(ask.state)},
+                  {"images", ask.facts.images},
+                  {"visits", ask.facts.visits},
+                  {"sha256", ask.sha256},
+                  {"l2", ask.l2},
+                  {"why", ask.why}};
   }
-  return {{"round", round_}, {"open", open_}, {"extended", extended_}, {"deadline_ms", deadline_ms_}, {"ready", ready_}, {"asks", asks}};
+  return {{"round", round_},       {"open", open_},
+          {"extended", extended_}, {"deadline_ms", deadline_ms_},
+          {"ready", ready_},       {"asks", asks}};
 }
 
 absl::Status RoundState::FromJson(const nlohmann::json& json) {
@@ -184,8 +208,10 @@ absl::Status RoundState::FromJson(const nlohmann::json& json) {
     state.ready_ = json.at("ready").get<std::set<std::string>>();
     for (const auto& [site, value] : json.at("asks").items()) {
       Ask ask;
-      const auto name = std::find(std::begin(kNames), std::end(kNames), value.at("state").get<std::string>());
-      if (name == std::end(kNames)) return DataLoss("the state of round {} says nonsense of {}", state.round_, site);
+      const auto name =
+          std::find(std::begin(kNames), std::end(kNames), value.at("state").get<std::string>());
+      if (name == std::end(kNames))
+        return DataLoss("the state of round {} says nonsense of {}", state.round_, site);
       ask.state = static_cast<AskState>(name - std::begin(kNames));
       ask.facts = {value.at("images").get<int64_t>(), value.at("visits").get<int64_t>()};
       ask.sha256 = value.at("sha256").get<std::string>();

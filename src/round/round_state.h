@@ -1,21 +1,22 @@
-// Who is asked in a round, who has answered, and when the round is over: the rules, apart from arrays, files and networks.
+// Who is asked in a round, who has answered, and when the round is over: the rules, apart from
+// arrays, files and networks.
 #ifndef MANAKO_ROUND_ROUND_STATE_H_
 #define MANAKO_ROUND_ROUND_STATE_H_
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <set>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "absl/status/statusor.h"
 #include "round/strategy.h"
 
 namespace manako {
 
-// What became of asking a site. Asked = answered + refused + failed + late + waiting, in every round, at any moment.
+// What became of asking a site. Asked = answered + refused + failed + late + waiting, in every
+// round, at any moment.
 enum class AskState : uint8_t {
   kWaiting,   // nothing yet
   kAnswered,  // its update is kept and counts
@@ -33,8 +34,8 @@ struct Ask {
   std::string why;     // of a refusal or failure, one line
 };
 
-// One run's rounds. A state machine: it does nothing by itself, knows no clock, and depends on what it is told alone. Not
-// thread-safe. Time is in milliseconds.
+// One run's rounds. A state machine: it does nothing by itself, knows no clock, and depends on what
+// it is told alone. Not thread-safe. Time is in milliseconds.
 class RoundState {
  public:
   struct Options {
@@ -49,14 +50,15 @@ class RoundState {
   };
   explicit RoundState(Options options) : options_(options) {}
 
-  // A site takes part from the next round on; also one that returns. Nothing for one that does already.
+  // A site takes part from the next round on; also one that returns. Nothing for one that does
+  // already.
   void Join(const std::string& site);
   // A site is gone for good (left, revoked). What it has already sent in the open round counts.
   void Leave(const std::string& site, const std::string& why);
   const std::set<std::string>& sites() const { return ready_; }
 
-  // Opens the next round when none is open, rounds are left and enough sites are ready (the quorum; without one, at least
-  // one site). False when it cannot yet.
+  // Opens the next round when none is open, rounds are left and enough sites are ready (the quorum;
+  // without one, at least one site). False when it cannot yet.
   bool TryOpen(int64_t now_ms);
 
   // The open round, or the next one to open; rounds + 1 when all are done.
@@ -70,7 +72,8 @@ class RoundState {
   const std::map<std::string, Ask>& asks() const { return asks_; }
   std::vector<std::string> WaitingFor() const;
 
-  // Whether the site has work in the open round: it was asked and has not answered, or failed and may try again.
+  // Whether the site has work in the open round: it was asked and has not answered, or failed and
+  // may try again.
   bool Wants(const std::string& site) const;
 
   enum class Verdict : uint8_t {
@@ -78,24 +81,28 @@ class RoundState {
     kDuplicate,  // the same bytes again: the receipt again
     kLate,       // its round is over
   };
-  // What is to be done with a site's update for `round`. FailedPrecondition: a round that is not yet open, a site that was not
-  // asked, or a second and different update.
-  absl::StatusOr<Verdict> Judge(const std::string& site, int round, const std::string& sha256) const;
+  // What is to be done with a site's update for `round`. FailedPrecondition: a round that is not
+  // yet open, a site that was not asked, or a second and different update.
+  absl::StatusOr<Verdict> Judge(const std::string& site, int round,
+                                const std::string& sha256) const;
   // What it sent is lost, or it may try again: it is waited for once more.
   void AskAgain(const std::string& site);
   // It was kept.
-  void Answered(const std::string& site, const UpdateFacts& facts, const std::string& sha256, double l2);
+  void Answered(const std::string& site, const UpdateFacts& facts, const std::string& sha256,
+                double l2);
   // It could not or would not. Nothing when it has already answered.
   void Gave(const std::string& site, AskState refused_or_failed, const std::string& why);
 
-  // Whether the open round is over: all of the cohort have answered one way or another and the answers are enough, or the
-  // deadline is over and they are. Extends the deadline, once, when they are not (true in *extended).
+  // Whether the open round is over: all of the cohort have answered one way or another and the
+  // answers are enough, or the deadline is over and they are. Extends the deadline, once, when they
+  // are not (true in *extended).
   bool IsOver(int64_t now_ms, bool* extended);
   // When IsOver() may change by time alone; 0: never.
   int64_t NextDeadline() const { return open_ ? deadline_ms_ : 0; }
 
-  // Refuses answers whose norm is more than max_norm_ratio times the median of the round's answers (of three or more), and
-  // gives the sites that it refused. Call before averaging; the round may no longer be over afterwards.
+  // Refuses answers whose norm is more than max_norm_ratio times the median of the round's answers
+  // (of three or more), and gives the sites that it refused. Call before averaging; the round may
+  // no longer be over afterwards.
   std::vector<std::string> RefuseOutliers();
   // The sites whose answers count, sorted.
   std::vector<std::string> Answers() const;

@@ -21,7 +21,8 @@ RoundState::Options Rules(int rounds, int quorum = 0, int64_t deadline_ms = 0) {
   return options;
 }
 
-RoundState Open(RoundState::Options options, const std::vector<std::string>& sites = {"a", "b", "c"}) {
+RoundState Open(RoundState::Options options,
+                const std::vector<std::string>& sites = {"a", "b", "c"}) {
   RoundState state(options);
   for (const std::string& site : sites) state.Join(site);
   EXPECT_TRUE(state.TryOpen(1000));
@@ -44,7 +45,7 @@ TEST(RoundState, WithoutAQuorumAllMustAnswer) {
   state.Gave("c", AskState::kFailed, "no memory");
   EXPECT_FALSE(IsOver(state, 1'000'000'000));  // the run waits, and says for whom
   EXPECT_THAT(state.WaitingFor(), ElementsAre("c"));
-  state.Join("c");                             // it is back
+  state.Join("c");  // it is back
   EXPECT_TRUE(state.Wants("c"));
   state.Answered("c", {10, 10}, "sha-c", 1);
   EXPECT_TRUE(IsOver(state, 1001));
@@ -112,9 +113,12 @@ TEST(RoundState, JudgesByRoundSiteAndBytes) {
   EXPECT_EQ(*state.Judge("a", 1, "x"), Verdict::kCount);
   state.Answered("a", {1, 1}, "x", 1);
   EXPECT_EQ(*state.Judge("a", 1, "x"), Verdict::kDuplicate);
-  EXPECT_THAT(std::string(MessageOf(state.Judge("a", 1, "other").status())), HasSubstr("already answered"));
-  EXPECT_THAT(std::string(MessageOf(state.Judge("z", 1, "x").status())), HasSubstr("was not asked"));
-  EXPECT_THAT(std::string(MessageOf(state.Judge("a", 2, "x").status())), HasSubstr("round 1 is the next"));
+  EXPECT_THAT(std::string(MessageOf(state.Judge("a", 1, "other").status())),
+              HasSubstr("already answered"));
+  EXPECT_THAT(std::string(MessageOf(state.Judge("z", 1, "x").status())),
+              HasSubstr("was not asked"));
+  EXPECT_THAT(std::string(MessageOf(state.Judge("a", 2, "x").status())),
+              HasSubstr("round 1 is the next"));
   state.Answered("b", {1, 1}, "y", 1);
   state.Close();
   EXPECT_EQ(*state.Judge("a", 1, "x"), Verdict::kLate);
@@ -176,8 +180,8 @@ TEST(RoundState, ACohortIsDrawnAnewAndTheSameAgain) {
   EXPECT_FALSE(one.TryOpen(0));
 }
 
-// Whatever happens in whatever order: every asked site is in exactly one state, a closed round had its quorum, and a state
-// that went through JSON goes on the same.
+// Whatever happens in whatever order: every asked site is in exactly one state, a closed round had
+// its quorum, and a state that went through JSON goes on the same.
 TEST(RoundState, KeepsItsBooksUnderRandomEvents) {
   for (uint64_t seed = 0; seed < 200; ++seed) {
     Random random(seed, "events");
@@ -192,11 +196,18 @@ TEST(RoundState, KeepsItsBooksUnderRandomEvents) {
       now += static_cast<int64_t>(random.Below(20));
       const std::string site = names[random.Below(names.size())];
       switch (random.Below(6)) {
-        case 0: state.Join(site); break;
-        case 1: if (random.Below(4) == 0) state.Leave(site, "gone"); break;
-        case 2: state.Gave(site, random.Below(2) == 0 ? AskState::kFailed : AskState::kRefused, "why"); break;
+        case 0:
+          state.Join(site);
+          break;
+        case 1:
+          if (random.Below(4) == 0) state.Leave(site, "gone");
+          break;
+        case 2:
+          state.Gave(site, random.Below(2) == 0 ? AskState::kFailed : AskState::kRefused, "why");
+          break;
         default:
-          if (const auto verdict = state.Judge(site, state.round(), "sha"); verdict.ok() && *verdict == Verdict::kCount) {
+          if (const auto verdict = state.Judge(site, state.round(), "sha");
+              verdict.ok() && *verdict == Verdict::kCount) {
             state.Answered(site, {5, 5}, "sha", 1 + static_cast<double>(random.Below(4)));
           }
       }
@@ -217,9 +228,12 @@ TEST(RoundState, KeepsItsBooksUnderRandomEvents) {
 
 TEST(RoundState, NonsenseIsNoState) {
   RoundState state(Rules(1));
-  for (const char* text : {"{}", "[]", "3", R"({"round":"x"})",
-                           R"({"round":1,"open":true,"extended":false,"deadline_ms":0,"ready":[],"asks":{"a":{"state":"odd","images":1,"visits":1,"sha256":"","l2":0,"why":""}}})"}) {
-    EXPECT_EQ(state.FromJson(nlohmann::json::parse(text)).code(), absl::StatusCode::kDataLoss) << text;
+  for (
+      const char* text :
+      {"{}", "[]", "3", R"({"round":"x"})",
+       R"({"round":1,"open":true,"extended":false,"deadline_ms":0,"ready":[],"asks":{"a":{"state":"odd","images":1,"visits":1,"sha256":"","l2":0,"why":""}}})"}) {
+    EXPECT_EQ(state.FromJson(nlohmann::json::parse(text)).code(), absl::StatusCode::kDataLoss)
+        << text;
   }
 }
 

@@ -19,8 +19,9 @@ struct UpdateFacts {
   int64_t visits = 0;  // image visits in this round
 };
 
-// The same elements of all arrays that a strategy works on. Strategies work element by element, so that nobody needs a model
-// in memory whole: a study gives stretches of arrays in memory, a server those of files.
+// The same elements of all arrays that a strategy works on. Strategies work element by element, so
+// that nobody needs a model in memory whole: a study gives stretches of arrays in memory, a server
+// those of files.
 struct Stretch {
   int round = 0;                                // that is closed with this
   std::span<const float> mean;                  // weighted mean of the sites' models
@@ -30,8 +31,8 @@ struct Stretch {
   std::vector<std::span<float>> kept;           // of KeptArrays()
 };
 
-// Stateless: what lasts from round to round are the named arrays, each as long as the model, zero before the first round.
-// State at the sites is the learner's, and comes and goes in named arrays.
+// Stateless: what lasts from round to round are the named arrays, each as long as the model, zero
+// before the first round. State at the sites is the learner's, and comes and goes in named arrays.
 class Strategy {
  public:
   virtual ~Strategy() = default;
@@ -43,7 +44,8 @@ class Strategy {
   virtual std::vector<std::string> KeptArrays() const { return {}; }
   // What an update counts for in the mean; > 0.
   virtual double Weight(const UpdateFacts& facts) const = 0;
-  // Called for every stretch once, on several threads at a time; the result may not depend on how the arrays are cut.
+  // Called for every stretch once, on several threads at a time; the result may not depend on how
+  // the arrays are cut.
   virtual void Apply(Stretch& stretch) const = 0;
 };
 

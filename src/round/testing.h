@@ -11,8 +11,8 @@
 namespace manako {
 
 inline std::shared_ptr<const ModelSpec> TinySpec() {
-  static const auto spec = std::make_shared<ModelSpec>(*ModelSpec::Create(
-      {{"w", {2}, TensorKind::kParameter}, {"mean", {1}, TensorKind::kBuffer}}));
+  static const auto spec = std::make_shared<ModelSpec>(
+      *ModelSpec::Create({{"w", {2}, TensorKind::kParameter}, {"mean", {1}, TensorKind::kBuffer}}));
   return spec;
 }
 

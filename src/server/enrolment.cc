@@ -1,9 +1,8 @@
 #include "server/enrolment.h"
 
 #include <filesystem>
-#include <optional>
-
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/files.h"
 #include "base/status_macros.h"
@@ -36,17 +35,23 @@ absl::Status MakeCentral(const std::string& folder, const CentralOptions& option
   MANAKO_RETURN_IF_ERROR(CheckFederationName(options.name));
   const std::vector<std::string> hosts = AllHosts(options);
   for (const std::string& host : hosts) MANAKO_RETURN_IF_ERROR(CheckHost(host));
-  if (options.port < 1 || options.port > 65535) return InvalidArgument("the port must be from 1 to 65535, but is {}", options.port);
+  if (options.port < 1 || options.port > 65535)
+    return InvalidArgument("the port must be from 1 to 65535, but is {}", options.port);
   if (std::filesystem::exists(folder + "/ca.pem")) {
-    return absl::AlreadyExistsError(fmt::format("{} is a central hospital's folder already: start it with `manako server start {}`", folder, folder));
+    return absl::AlreadyExistsError(fmt::format(
+        "{} is a central hospital's folder already: start it with `manako server start {}`", folder,
+        folder));
   }
   MANAKO_RETURN_IF_ERROR(MakeFolders(folder + "/runs"));
   std::error_code ignored;
   std::filesystem::permissions(folder, std::filesystem::perms::owner_all, ignored);
   MANAKO_ASSIGN_OR_RETURN(const PrivateKey ca_key, PrivateKey::Generate());
-  MANAKO_ASSIGN_OR_RETURN(const Certificate ca, MakeFederationCa(ca_key, options.name, Time(now_ms)));
+  MANAKO_ASSIGN_OR_RETURN(const Certificate ca,
+                          MakeFederationCa(ca_key, options.name, Time(now_ms)));
   MANAKO_ASSIGN_OR_RETURN(const PrivateKey server_key, PrivateKey::Generate());
-  MANAKO_ASSIGN_OR_RETURN(const Certificate server, MakeServerCertificate({ca, ca_key}, server_key.public_key(), hosts, Time(now_ms)));
+  MANAKO_ASSIGN_OR_RETURN(
+      const Certificate server,
+      MakeServerCertificate({ca, ca_key}, server_key.public_key(), hosts, Time(now_ms)));
   MANAKO_ASSIGN_OR_RETURN(const auto store, FederationStore::Open(folder + "/federation.db"));
   MANAKO_RETURN_IF_ERROR(store->SetSetting("name", options.name));
   MANAKO_RETURN_IF_ERROR(store->SetSetting("host", options.host));
@@ -62,10 +67,14 @@ absl::Status MakeCentral(const std::string& folder, const CentralOptions& option
 absl::Status CheckCentral(const std::string& folder) {
   std::error_code error;
   if (std::filesystem::exists(folder + "/ca.pem", error)) return absl::OkStatus();
-  return NotFound("{} is no central hospital's folder: make it one with `manako server init {} --name ... --host ...`", folder, folder);
+  return NotFound(
+      "{} is no central hospital's folder: make it one with `manako server init {} --name ... "
+      "--host ...`",
+      folder, folder);
 }
 
-absl::StatusOr<std::unique_ptr<Enrolment>> Enrolment::Open(const std::string& folder, FederationStore* store) {
+absl::StatusOr<std::unique_ptr<Enrolment>> Enrolment::Open(const std::string& folder,
+                                                           FederationStore* store) {
   MANAKO_RETURN_IF_ERROR(CheckCentral(folder));
   const auto ca_pem = ReadFile(folder + "/ca.pem", 1 << 20);
   MANAKO_RETURN_IF_ERROR(ca_pem.status());
@@ -73,7 +82,8 @@ absl::StatusOr<std::unique_ptr<Enrolment>> Enrolment::Open(const std::string& fo
   MANAKO_RETURN_IF_ERROR(Annotate(ca.status(), folder + "/ca.pem"));
   MANAKO_ASSIGN_OR_RETURN(PrivateKey ca_key, PrivateKey::Load(folder + "/ca.key"));
   MANAKO_ASSIGN_OR_RETURN(PrivateKey server_key, PrivateKey::Load(folder + "/server.key"));
-  auto enrolment = std::unique_ptr<Enrolment>(new Enrolment(folder, store, {*std::move(ca), std::move(ca_key)}, std::move(server_key)));
+  auto enrolment = std::unique_ptr<Enrolment>(
+      new Enrolment(folder, store, {*std::move(ca), std::move(ca_key)}, std::move(server_key)));
   MANAKO_ASSIGN_OR_RETURN(enrolment->federation_, store->Setting("name"));
   MANAKO_ASSIGN_OR_RETURN(enrolment->host_, store->Setting("host"));
   MANAKO_ASSIGN_OR_RETURN(const std::string port, store->Setting("port"));
@@ -83,12 +93,17 @@ absl::StatusOr<std::unique_ptr<Enrolment>> Enrolment::Open(const std::string& fo
   return enrolment;
 }
 
-absl::StatusOr<std::string> Enrolment::Invite(const std::string& site, double hours, int64_t now_ms) {
+absl::StatusOr<std::string> Enrolment::Invite(const std::string& site, double hours,
+                                              int64_t now_ms) {
   MANAKO_RETURN_IF_ERROR(CheckSiteName(site));
-  if (!(hours > 0 && hours <= 24 * 366)) return InvalidArgument("an invitation is valid from 0 to 8784 hours, but not {}", hours);
+  if (!(hours > 0 && hours <= 24 * 366))
+    return InvalidArgument("an invitation is valid from 0 to 8784 hours, but not {}", hours);
   MANAKO_ASSIGN_OR_RETURN(const auto known, store_->Site(site));
   if (known && known->state == "enrolled") {
-    return absl::AlreadyExistsError(fmt::format("{} is enrolled: to let it join from another machine, revoke it first (manako server revoke)", site));
+    return absl::AlreadyExistsError(
+        fmt::format("{} is enrolled: to let it join from another machine, revoke it first (manako "
+                    "server revoke)",
+                    site));
   }
   Invitation invitation;
   invitation.server = {host_, static_cast<uint16_t>(port_)};
@@ -96,22 +111,29 @@ absl::StatusOr<std::string> Enrolment::Invite(const std::string& site, double ho
   invitation.ca_sha256 = authority_.certificate.fingerprint;
   invitation.token = NewInvitationToken();
   invitation.federation_name = federation_;
-  MANAKO_RETURN_IF_ERROR(store_->AddInvitation(site, TokenHash(invitation.token), now_ms, now_ms + static_cast<int64_t>(hours * 3600e3)));
+  MANAKO_RETURN_IF_ERROR(store_->AddInvitation(site, TokenHash(invitation.token), now_ms,
+                                               now_ms + static_cast<int64_t>(hours * 3600e3)));
   return FormatInvitation(invitation);
 }
 
-absl::StatusOr<Enrolment::Enrolled> Enrolment::Enrol(const std::string& token, const std::string& request_pem, int64_t now_ms) {
+absl::StatusOr<Enrolment::Enrolled> Enrolment::Enrol(const std::string& token,
+                                                     const std::string& request_pem,
+                                                     int64_t now_ms) {
   const std::string hash = TokenHash(token);
   MANAKO_ASSIGN_OR_RETURN(const std::string site, store_->InvitedSite(hash, now_ms));
   MANAKO_ASSIGN_OR_RETURN(const PublicKey key, CheckSiteRequest(request_pem));
-  MANAKO_ASSIGN_OR_RETURN(const Certificate certificate, SignSiteRequest(authority_, request_pem, site, Time(now_ms)));
+  MANAKO_ASSIGN_OR_RETURN(const Certificate certificate,
+                          SignSiteRequest(authority_, request_pem, site, Time(now_ms)));
   MANAKO_RETURN_IF_ERROR(store_->Enrol(RecordOf(site, certificate, key), hash, now_ms));
   return Enrolled{site, federation_, certificate.pem, authority_.certificate.pem};
 }
 
-absl::StatusOr<Enrolment::Enrolled> Enrolment::Renew(const std::string& site, const std::string& request_pem, int64_t now_ms) {
+absl::StatusOr<Enrolment::Enrolled> Enrolment::Renew(const std::string& site,
+                                                     const std::string& request_pem,
+                                                     int64_t now_ms) {
   MANAKO_ASSIGN_OR_RETURN(const PublicKey key, CheckSiteRequest(request_pem));
-  MANAKO_ASSIGN_OR_RETURN(const Certificate certificate, SignSiteRequest(authority_, request_pem, site, Time(now_ms)));
+  MANAKO_ASSIGN_OR_RETURN(const Certificate certificate,
+                          SignSiteRequest(authority_, request_pem, site, Time(now_ms)));
   MANAKO_RETURN_IF_ERROR(store_->Renewed(RecordOf(site, certificate, key)));
   return Enrolled{site, federation_, certificate.pem, authority_.certificate.pem};
 }
@@ -123,18 +145,25 @@ std::optional<Certificate> Serving(const std::string& path, const PublicKey& key
   const auto pem = ReadFile(path, 1 << 20);
   if (!pem.ok()) return std::nullopt;
   auto certificate = ParseCertificate(*pem);
-  if (!certificate.ok() || NeedsRenewal(*certificate, Time(now_ms)) || certificate->spki_sha256 != key.SpkiSha256()) return std::nullopt;
+  if (!certificate.ok() || NeedsRenewal(*certificate, Time(now_ms)) ||
+      certificate->spki_sha256 != key.SpkiSha256())
+    return std::nullopt;
   return *std::move(certificate);
 }
 
 }  // namespace
 
-bool Enrolment::CertificateIsDue(int64_t now_ms) const { return !Serving(folder_ + "/server.pem", server_key_.public_key(), now_ms); }
+bool Enrolment::CertificateIsDue(int64_t now_ms) const {
+  return !Serving(folder_ + "/server.pem", server_key_.public_key(), now_ms);
+}
 
 absl::StatusOr<Certificate> Enrolment::ServerCertificate(int64_t now_ms) {
   const std::string path = folder_ + "/server.pem";
-  if (auto certificate = Serving(path, server_key_.public_key(), now_ms)) return *std::move(certificate);
-  MANAKO_ASSIGN_OR_RETURN(Certificate fresh, MakeServerCertificate(authority_, server_key_.public_key(), hosts_, Time(now_ms)));
+  if (auto certificate = Serving(path, server_key_.public_key(), now_ms))
+    return *std::move(certificate);
+  MANAKO_ASSIGN_OR_RETURN(
+      Certificate fresh,
+      MakeServerCertificate(authority_, server_key_.public_key(), hosts_, Time(now_ms)));
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(path, fresh.pem));
   return fresh;
 }

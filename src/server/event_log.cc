@@ -20,9 +20,13 @@ using Json = nlohmann::ordered_json;
 // A line has at most this many bytes: reasons are one line, and lists of sites are short.
 constexpr int64_t kTail = 1 << 20;
 
-std::string Time(int64_t ms) { return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(ms), absl::UTCTimeZone()); }
+std::string Time(int64_t ms) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::FromUnixMillis(ms), absl::UTCTimeZone());
+}
 
-std::string Text(const Json& line) { return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+std::string Text(const Json& line) {
+  return line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
 
 }  // namespace
 
@@ -43,7 +47,8 @@ absl::Status EventLog::OpenFile() {
   if (::fstat(fd_, &info) != 0) return SystemError("cannot look at", path_);
   size_ = info.st_size;
   std::string tail(static_cast<size_t>(std::min(size_, kTail)), '\0');
-  const ssize_t n = ::pread(fd_, tail.data(), tail.size(), size_ - static_cast<int64_t>(tail.size()));
+  const ssize_t n =
+      ::pread(fd_, tail.data(), tail.size(), size_ - static_cast<int64_t>(tail.size()));
   if (n < 0) return SystemError("cannot read", path_);
   tail.resize(static_cast<size_t>(n));
   const size_t whole = tail.rfind('\n') + 1;  // npos + 1 is 0
@@ -73,7 +78,8 @@ int64_t EventLog::last_seq() const {
 
 absl::Status EventLog::WriteLine(const std::string& line) {
   if (size_ > 0 && size_ + static_cast<int64_t>(line.size()) > options_.most_bytes) {
-    if (std::rename(path_.c_str(), (path_ + ".1").c_str()) != 0) return SystemError("cannot rename", path_);
+    if (std::rename(path_.c_str(), (path_ + ".1").c_str()) != 0)
+      return SystemError("cannot rename", path_);
     ::close(fd_);
     fd_ = ::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     size_ = 0;

@@ -17,13 +17,18 @@ using testing::ElementsAre;
 
 class EventLogTest : public testing::Test {
  protected:
-  EventLogTest() : path_(fmt::format("{}/event_log_test.{}", testing::TempDir(), ::getpid())) { Remove(); }
+  EventLogTest() : path_(fmt::format("{}/event_log_test.{}", testing::TempDir(), ::getpid())) {
+    Remove();
+  }
   ~EventLogTest() override { Remove(); }
   void Remove() {
     std::filesystem::remove(path_);
     std::filesystem::remove(path_ + ".1");
   }
-  static EventRecord Event(int64_t seq) { return {seq, 1'800'000'000'000 + seq, "r", "east", "update_kept", {{"round", 2}, {"event", "no"}}}; }
+  static EventRecord Event(int64_t seq) {
+    return {seq,    1'800'000'000'000 + seq, "r",
+            "east", "update_kept",           {{"round", 2}, {"event", "no"}}};
+  }
   std::vector<nlohmann::json> Read(const std::string& path) {
     std::vector<nlohmann::json> lines;
     std::ifstream in(path);
@@ -54,7 +59,9 @@ TEST_F(EventLogTest, EachEventIsOneLineAndStandsThereOnce) {
   EXPECT_TRUE(log->Write(Event(3)).ok());
   const auto lines = Read(path_);
   ASSERT_THAT(Numbers(path_), ElementsAre(1, 2, 0, 3));
-  EXPECT_EQ(lines[0].dump(), R"({"event":"update_kept","round":2,"run":"r","seq":1,"site":"east","time":"2027-01-15T08:00:00.001Z"})");
+  EXPECT_EQ(
+      lines[0].dump(),
+      R"({"event":"update_kept","round":2,"run":"r","seq":1,"site":"east","time":"2027-01-15T08:00:00.001Z"})");
   EXPECT_EQ(lines[2]["text"], "a \"note\"\nof two lines");
 }
 

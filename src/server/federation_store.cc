@@ -46,9 +46,11 @@ CREATE INDEX events_by_run ON events (run, seq);
 )"};
 
 constexpr std::string_view kSiteColumns =
-    "name, state, serial, spki, public_key, expires_ms, enrolled_ms, seen_ms, version, address, status";
+    "name, state, serial, spki, public_key, expires_ms, enrolled_ms, seen_ms, version, address, "
+    "status";
 constexpr std::string_view kRunColumns =
-    "id, name, config, wanted, state, why, created_ms, started_ms, finished_ms, round, rounds, basis, rounds_state, best_round";
+    "id, name, config, wanted, state, why, created_ms, started_ms, finished_ms, round, rounds, "
+    "basis, rounds_state, best_round";
 
 SiteRecord ReadSite(const Statement& row) {
   SiteRecord site;
@@ -86,7 +88,8 @@ RunRecord ReadRun(const Statement& row) {
 }
 
 AskState StateFromName(const std::string& name) {
-  for (const AskState state : {AskState::kAnswered, AskState::kRefused, AskState::kFailed, AskState::kLate}) {
+  for (const AskState state :
+       {AskState::kAnswered, AskState::kRefused, AskState::kFailed, AskState::kLate}) {
     if (NameOf(state) == name) return state;
   }
   return AskState::kWaiting;
@@ -123,184 +126,259 @@ absl::StatusOr<std::string> FederationStore::Setting(const std::string& key) {
 
 absl::Status FederationStore::SetSetting(const std::string& key, const std::string& value) {
   const std::lock_guard lock(mutex_);
-  return database_->Run("INSERT INTO settings VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", key, value);
+  return database_->Run(
+      "INSERT INTO settings VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2", key,
+      value);
 }
 
-absl::Status FederationStore::AddInvitation(const std::string& site, const std::string& token_hash, int64_t now_ms,
-                                            int64_t expires_ms) {
+absl::Status FederationStore::AddInvitation(const std::string& site, const std::string& token_hash,
+                                            int64_t now_ms, int64_t expires_ms) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
-  // A newer invitation takes the place of an unused one: of two that wander about in e-mails, one works.
-  MANAKO_RETURN_IF_ERROR(database_->Run("DELETE FROM invitations WHERE site = ?1 AND used_ms IS NULL", site));
+  // A newer invitation takes the place of an unused one: of two that wander about in e-mails, one
+  // works.
   MANAKO_RETURN_IF_ERROR(
-      database_->Run("INSERT INTO invitations VALUES (?1, ?2, ?3, ?4, NULL)", token_hash, site, now_ms, expires_ms));
-  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT OR IGNORE INTO sites (name, state) VALUES (?1, 'invited')", site));
+      database_->Run("DELETE FROM invitations WHERE site = ?1 AND used_ms IS NULL", site));
+  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO invitations VALUES (?1, ?2, ?3, ?4, NULL)",
+                                        token_hash, site, now_ms, expires_ms));
+  MANAKO_RETURN_IF_ERROR(
+      database_->Run("INSERT OR IGNORE INTO sites (name, state) VALUES (?1, 'invited')", site));
   return transaction.Commit();
 }
 
-absl::StatusOr<std::string> FederationStore::InvitedSite(const std::string& token_hash, int64_t now_ms) {
+absl::StatusOr<std::string> FederationStore::InvitedSite(const std::string& token_hash,
+                                                         int64_t now_ms) {
   const std::lock_guard lock(mutex_);
-  MANAKO_ASSIGN_OR_RETURN(Statement found,
-                          database_->Prepare("SELECT site, expires_ms, used_ms FROM invitations WHERE token_hash = ?1", token_hash));
+  MANAKO_ASSIGN_OR_RETURN(
+      Statement found,
+      database_->Prepare("SELECT site, expires_ms, used_ms FROM invitations WHERE token_hash = ?1",
+                         token_hash));
   MANAKO_ASSIGN_OR_RETURN(const bool row, found.Step());
   if (!row) {
-    return absl::PermissionDeniedError("this invitation is not known here, or was withdrawn for a newer one: ask the central hospital for another");
+    return absl::PermissionDeniedError(
+        "this invitation is not known here, or was withdrawn for a newer one: ask the central "
+        "hospital for another");
   }
   if (!found.IsNull(2)) {
-    return absl::PermissionDeniedError("this invitation has been used: each is good for one site, once; ask the central hospital for another");
+    return absl::PermissionDeniedError(
+        "this invitation has been used: each is good for one site, once; ask the central hospital "
+        "for another");
   }
   if (found.Int(1) < now_ms) {
-    return absl::PermissionDeniedError("this invitation has expired: ask the central hospital for another");
+    return absl::PermissionDeniedError(
+        "this invitation has expired: ask the central hospital for another");
   }
   return found.Text(0);
 }
 
-absl::Status FederationStore::Enrol(const SiteRecord& site, const std::string& token_hash, int64_t now_ms) {
+absl::Status FederationStore::Enrol(const SiteRecord& site, const std::string& token_hash,
+                                    int64_t now_ms) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
-  MANAKO_RETURN_IF_ERROR(database_->Run(
-      "UPDATE invitations SET used_ms = ?2 WHERE token_hash = ?1 AND used_ms IS NULL AND expires_ms >= ?2", token_hash, now_ms));
-  if (database_->changes() != 1) return absl::PermissionDeniedError("this invitation has been used: ask the central hospital for another");
+  MANAKO_RETURN_IF_ERROR(
+      database_->Run("UPDATE invitations SET used_ms = ?2 WHERE token_hash = ?1 AND used_ms IS "
+                     "NULL AND expires_ms >= ?2",
+                     token_hash, now_ms));
+  if (database_->changes() != 1)
+    return absl::PermissionDeniedError(
+        "this invitation has been used: ask the central hospital for another");
   MANAKO_RETURN_IF_ERROR(database_->Run(
       "INSERT INTO sites (name, state, serial, spki, public_key, expires_ms, enrolled_ms, seen_ms) "
       "VALUES (?1, 'enrolled', ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (name) DO UPDATE SET "
-      "state = 'enrolled', serial = ?2, spki = ?3, public_key = ?4, expires_ms = ?5, enrolled_ms = ?6, seen_ms = ?6",
-      site.name, site.certificate_serial, site.spki_sha256, site.public_key, site.certificate_expires_ms, now_ms));
-  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, '', ?2, 'site_enrolled', '{}')",
-                                        now_ms, site.name));
+      "state = 'enrolled', serial = ?2, spki = ?3, public_key = ?4, expires_ms = ?5, enrolled_ms = "
+      "?6, seen_ms = ?6",
+      site.name, site.certificate_serial, site.spki_sha256, site.public_key,
+      site.certificate_expires_ms, now_ms));
+  MANAKO_RETURN_IF_ERROR(
+      database_->Run("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, '', ?2, "
+                     "'site_enrolled', '{}')",
+                     now_ms, site.name));
   return transaction.Commit();
 }
 
 absl::Status FederationStore::Renewed(const SiteRecord& site) {
   const std::lock_guard lock(mutex_);
-  return database_->Run("UPDATE sites SET serial = ?2, spki = ?3, public_key = ?4, expires_ms = ?5 WHERE name = ?1 AND state = 'enrolled'",
-                        site.name, site.certificate_serial, site.spki_sha256, site.public_key, site.certificate_expires_ms);
+  return database_->Run(
+      "UPDATE sites SET serial = ?2, spki = ?3, public_key = ?4, expires_ms = ?5 WHERE name = ?1 "
+      "AND state = 'enrolled'",
+      site.name, site.certificate_serial, site.spki_sha256, site.public_key,
+      site.certificate_expires_ms);
 }
 
 absl::StatusOr<std::vector<SiteRecord>> FederationStore::Sites() {
   const std::lock_guard lock(mutex_);
-  MANAKO_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(fmt::format("SELECT {} FROM sites ORDER BY name", kSiteColumns)));
+  MANAKO_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(fmt::format(
+                                              "SELECT {} FROM sites ORDER BY name", kSiteColumns)));
   return All(std::move(rows), ReadSite);
 }
 
 absl::StatusOr<std::optional<SiteRecord>> FederationStore::Site(const std::string& name) {
   const std::lock_guard lock(mutex_);
-  MANAKO_ASSIGN_OR_RETURN(Statement row, database_->Prepare(fmt::format("SELECT {} FROM sites WHERE name = ?1", kSiteColumns), name));
+  MANAKO_ASSIGN_OR_RETURN(
+      Statement row,
+      database_->Prepare(fmt::format("SELECT {} FROM sites WHERE name = ?1", kSiteColumns), name));
   MANAKO_ASSIGN_OR_RETURN(const bool found, row.Step());
   return found ? std::optional(ReadSite(row)) : std::nullopt;
 }
 
-absl::Status FederationStore::Seen(const std::string& site, int64_t now_ms, const std::string& version, const std::string& address,
+absl::Status FederationStore::Seen(const std::string& site, int64_t now_ms,
+                                   const std::string& version, const std::string& address,
                                    const std::string& status) {
   const std::lock_guard lock(mutex_);
-  return database_->Run("UPDATE sites SET seen_ms = ?2, version = ?3, address = ?4, status = ?5 WHERE name = ?1", site, now_ms,
-                        version, address, status);
+  return database_->Run(
+      "UPDATE sites SET seen_ms = ?2, version = ?3, address = ?4, status = ?5 WHERE name = ?1",
+      site, now_ms, version, address, status);
 }
 
-absl::Status FederationStore::Revoke(const std::string& site, const std::string& why, int64_t now_ms) { return Part(site, "revoked", why, now_ms); }
+absl::Status FederationStore::Revoke(const std::string& site, const std::string& why,
+                                     int64_t now_ms) {
+  return Part(site, "revoked", why, now_ms);
+}
 
-absl::Status FederationStore::Leave(const std::string& site, const std::string& why, int64_t now_ms) { return Part(site, "left", why, now_ms); }
+absl::Status FederationStore::Leave(const std::string& site, const std::string& why,
+                                    int64_t now_ms) {
+  return Part(site, "left", why, now_ms);
+}
 
-absl::Status FederationStore::Part(const std::string& site, const char* state, const std::string& why, int64_t now_ms) {
+absl::Status FederationStore::Part(const std::string& site, const char* state,
+                                   const std::string& why, int64_t now_ms) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
-  MANAKO_RETURN_IF_ERROR(database_->Run("UPDATE sites SET state = ?2 WHERE name = ?1 AND state NOT IN ('revoked', 'left')", site, state));
+  MANAKO_RETURN_IF_ERROR(database_->Run(
+      "UPDATE sites SET state = ?2 WHERE name = ?1 AND state NOT IN ('revoked', 'left')", site,
+      state));
   if (database_->changes() != 1) {
-    return NotFound("{} is no site of this federation, is revoked already, or has left: `manako server sites` lists them", site);
+    return NotFound(
+        "{} is no site of this federation, is revoked already, or has left: `manako server sites` "
+        "lists them",
+        site);
   }
-  MANAKO_RETURN_IF_ERROR(database_->Run("DELETE FROM invitations WHERE site = ?1 AND used_ms IS NULL", site));
-  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, '', ?2, ?4, ?3)",
-                                        now_ms, site, json{{"why", why}}.dump(), std::string(state) == "left" ? "site_left_federation" : "site_revoked"));
+  MANAKO_RETURN_IF_ERROR(
+      database_->Run("DELETE FROM invitations WHERE site = ?1 AND used_ms IS NULL", site));
+  MANAKO_RETURN_IF_ERROR(database_->Run(
+      "INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, '', ?2, ?4, ?3)", now_ms,
+      site, json{{"why", why}}.dump(),
+      std::string(state) == "left" ? "site_left_federation" : "site_revoked"));
   return transaction.Commit();
 }
 
 absl::Status FederationStore::AddRun(const RunRecord& run) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
-  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)", run.id,
-                                        run.name, run.config, run.wanted, run.state, run.why, run.created_ms, run.started_ms,
-                                        run.finished_ms, run.round, run.rounds, run.basis, run.rounds_state, run.best_round));
-  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, ?2, '', 'run_created', ?3)",
-                                        run.created_ms, run.id, json{{"name", run.name}}.dump()));
+  MANAKO_RETURN_IF_ERROR(database_->Run(
+      "INSERT INTO runs VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+      run.id, run.name, run.config, run.wanted, run.state, run.why, run.created_ms, run.started_ms,
+      run.finished_ms, run.round, run.rounds, run.basis, run.rounds_state, run.best_round));
+  MANAKO_RETURN_IF_ERROR(
+      database_->Run("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, ?2, '', "
+                     "'run_created', ?3)",
+                     run.created_ms, run.id, json{{"name", run.name}}.dump()));
   return transaction.Commit();
 }
 
 absl::StatusOr<std::vector<RunRecord>> FederationStore::Runs() {
   const std::lock_guard lock(mutex_);
-  MANAKO_ASSIGN_OR_RETURN(Statement rows, database_->Prepare(fmt::format("SELECT {} FROM runs ORDER BY created_ms, id", kRunColumns)));
+  MANAKO_ASSIGN_OR_RETURN(
+      Statement rows,
+      database_->Prepare(fmt::format("SELECT {} FROM runs ORDER BY created_ms, id", kRunColumns)));
   return All(std::move(rows), ReadRun);
 }
 
 absl::StatusOr<RunRecord> FederationStore::Run(const std::string& id) {
   const std::lock_guard lock(mutex_);
-  MANAKO_ASSIGN_OR_RETURN(Statement row, database_->Prepare(fmt::format("SELECT {} FROM runs WHERE id = ?1", kRunColumns), id));
+  MANAKO_ASSIGN_OR_RETURN(
+      Statement row,
+      database_->Prepare(fmt::format("SELECT {} FROM runs WHERE id = ?1", kRunColumns), id));
   MANAKO_ASSIGN_OR_RETURN(const bool found, row.Step());
   if (!found) return NotFound("there is no run {} here: `manako run list` lists them", id);
   return ReadRun(row);
 }
 
-absl::Status FederationStore::Want(const std::string& id, const std::string& wanted, int64_t now_ms) {
+absl::Status FederationStore::Want(const std::string& id, const std::string& wanted,
+                                   int64_t now_ms) {
   MANAKO_ASSIGN_OR_RETURN(const RunRecord run, Run(id));
   const bool over = run.state == "finished" || run.state == "cancelled" || run.state == "failed";
-  if (over) return FailedPrecondition("run {} is {} and stays so: create another one", id, run.state);
+  if (over)
+    return FailedPrecondition("run {} is {} and stays so: create another one", id, run.state);
   if (run.wanted == wanted) return FailedPrecondition("run {} is {} already", id, wanted);
-  if (wanted == "paused" && run.wanted != "running") return FailedPrecondition("run {} is {}: only a running one can be paused", id, run.wanted);
+  if (wanted == "paused" && run.wanted != "running")
+    return FailedPrecondition("run {} is {}: only a running one can be paused", id, run.wanted);
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
   MANAKO_RETURN_IF_ERROR(database_->Run("UPDATE runs SET wanted = ?2 WHERE id = ?1", id, wanted));
-  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, ?2, '', 'run_wanted', ?3)", now_ms,
-                                        id, json{{"wanted", wanted}}.dump()));
+  MANAKO_RETURN_IF_ERROR(database_->Run(
+      "INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, ?2, '', 'run_wanted', ?3)",
+      now_ms, id, json{{"wanted", wanted}}.dump()));
   return transaction.Commit();
 }
 
 absl::StatusOr<std::vector<RunSiteRecord>> FederationStore::RunSites(const std::string& run) {
   const std::lock_guard lock(mutex_);
-  MANAKO_ASSIGN_OR_RETURN(Statement rows,
-                          database_->Prepare("SELECT site, state, position, counts, why FROM run_sites WHERE run = ?1 ORDER BY site", run));
+  MANAKO_ASSIGN_OR_RETURN(
+      Statement rows,
+      database_->Prepare(
+          "SELECT site, state, position, counts, why FROM run_sites WHERE run = ?1 ORDER BY site",
+          run));
   return All(std::move(rows), [](const Statement& row) {
-    return RunSiteRecord{row.Text(0), row.Text(1), static_cast<int>(row.Int(2)), CountsFromJson(Parse(row.Text(3))), row.Text(4)};
+    return RunSiteRecord{row.Text(0), row.Text(1), static_cast<int>(row.Int(2)),
+                         CountsFromJson(Parse(row.Text(3))), row.Text(4)};
   });
 }
 
-absl::StatusOr<std::vector<FederationStore::AskRecord>> FederationStore::Asks(const std::string& run) {
+absl::StatusOr<std::vector<FederationStore::AskRecord>> FederationStore::Asks(
+    const std::string& run) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(
-      Statement rows,
-      database_->Prepare("SELECT round, site, state, images, visits, sha256, l2, why FROM asks WHERE run = ?1 ORDER BY round, site", run));
+      Statement rows, database_->Prepare("SELECT round, site, state, images, visits, sha256, l2, "
+                                         "why FROM asks WHERE run = ?1 ORDER BY round, site",
+                                         run));
   return All(std::move(rows), [](const Statement& row) {
-    Ask ask{StateFromName(row.Text(2)), {row.Int(3), row.Int(4)}, row.Text(5), row.Real(6), row.Text(7)};
+    Ask ask{StateFromName(row.Text(2)),
+            {row.Int(3), row.Int(4)},
+            row.Text(5),
+            row.Real(6),
+            row.Text(7)};
     return AskRecord{static_cast<int>(row.Int(0)), row.Text(1), std::move(ask)};
   });
 }
 
-absl::StatusOr<std::vector<FederationStore::RoundRecord>> FederationStore::Rounds(const std::string& run) {
+absl::StatusOr<std::vector<FederationStore::RoundRecord>> FederationStore::Rounds(
+    const std::string& run) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(Statement rows,
-                          database_->Prepare("SELECT round, opened_ms, closed_ms, model_sha256, metrics FROM rounds WHERE run = ?1 ORDER BY round", run));
+                          database_->Prepare("SELECT round, opened_ms, closed_ms, model_sha256, "
+                                             "metrics FROM rounds WHERE run = ?1 ORDER BY round",
+                                             run));
   return All(std::move(rows), [](const Statement& row) {
-    return RoundRecord{static_cast<int>(row.Int(0)), row.Int(1), row.Int(2), row.Text(3), row.Text(4)};
+    return RoundRecord{static_cast<int>(row.Int(0)), row.Int(1), row.Int(2), row.Text(3),
+                       row.Text(4)};
   });
 }
 
-absl::StatusOr<std::vector<FederationStore::EvaluationRecord>> FederationStore::Evaluations(const std::string& run, int round) {
+absl::StatusOr<std::vector<FederationStore::EvaluationRecord>> FederationStore::Evaluations(
+    const std::string& run, int round) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(
-      Statement rows,
-      database_->Prepare("SELECT round, trained_by, site, result FROM evaluations WHERE run = ?1 AND (?2 < 0 OR round = ?2) "
-                         "ORDER BY round, trained_by, site", run, round));
+      Statement rows, database_->Prepare("SELECT round, trained_by, site, result FROM evaluations "
+                                         "WHERE run = ?1 AND (?2 < 0 OR round = ?2) "
+                                         "ORDER BY round, trained_by, site",
+                                         run, round));
   return All(std::move(rows), [](const Statement& row) {
     return EvaluationRecord{static_cast<int>(row.Int(0)), row.Text(1), row.Text(2), row.Text(3)};
   });
 }
 
-absl::StatusOr<std::vector<EventRecord>> FederationStore::Events(int64_t behind_seq, int limit, const std::string& run) {
+absl::StatusOr<std::vector<EventRecord>> FederationStore::Events(int64_t behind_seq, int limit,
+                                                                 const std::string& run) {
   const std::lock_guard lock(mutex_);
-  MANAKO_ASSIGN_OR_RETURN(Statement rows,
-                          database_->Prepare("SELECT seq, time_ms, run, site, kind, fields FROM events "
-                                             "WHERE seq > ?1 AND (?3 = '' OR run = ?3) ORDER BY seq LIMIT ?2",
-                                             behind_seq, limit, run));
+  MANAKO_ASSIGN_OR_RETURN(
+      Statement rows,
+      database_->Prepare("SELECT seq, time_ms, run, site, kind, fields FROM events "
+                         "WHERE seq > ?1 AND (?3 = '' OR run = ?3) ORDER BY seq LIMIT ?2",
+                         behind_seq, limit, run));
   return All(std::move(rows), [](const Statement& row) {
-    return EventRecord{row.Int(0), row.Int(1), row.Text(2), row.Text(3), row.Text(4), Parse(row.Text(5))};
+    return EventRecord{row.Int(0),  row.Int(1),  row.Text(2),
+                       row.Text(3), row.Text(4), Parse(row.Text(5))};
   });
 }
 
@@ -327,46 +405,58 @@ void FederationStore::Batch::Do(std::string_view sql, const Values&... values) {
 
 void FederationStore::Batch::SaveRun(const RunRecord& run) {
   // What a person wants is theirs: a command may have written it a moment ago.
-  Do("UPDATE runs SET state = ?2, why = ?3, started_ms = ?4, finished_ms = ?5, round = ?6, rounds = ?7, basis = ?8, "
+  Do("UPDATE runs SET state = ?2, why = ?3, started_ms = ?4, finished_ms = ?5, round = ?6, rounds "
+     "= ?7, basis = ?8, "
      "rounds_state = ?9, best_round = ?10 WHERE id = ?1",
-     run.id, run.state, run.why, run.started_ms, run.finished_ms, run.round, run.rounds, run.basis, run.rounds_state, run.best_round);
+     run.id, run.state, run.why, run.started_ms, run.finished_ms, run.round, run.rounds, run.basis,
+     run.rounds_state, run.best_round);
 }
 
 void FederationStore::Batch::SaveSite(const std::string& run, const RunSiteRecord& site) {
-  Do("INSERT INTO run_sites VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (run, site) DO UPDATE SET state = ?3, position = ?4, counts = ?5, why = ?6",
+  Do("INSERT INTO run_sites VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (run, site) DO UPDATE SET "
+     "state = ?3, position = ?4, counts = ?5, why = ?6",
      run, site.site, site.state, site.index, CountsToJson(site.counts).dump(), site.why);
 }
 
-void FederationStore::Batch::SaveAsk(const std::string& run, int round, const std::string& site, const Ask& ask, int64_t now_ms) {
-  Do("INSERT INTO asks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (run, round, site) DO UPDATE SET "
+void FederationStore::Batch::SaveAsk(const std::string& run, int round, const std::string& site,
+                                     const Ask& ask, int64_t now_ms) {
+  Do("INSERT INTO asks VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (run, round, "
+     "site) DO UPDATE SET "
      "state = ?4, images = ?5, visits = ?6, sha256 = ?7, l2 = ?8, why = ?9, changed_ms = ?10",
-     run, round, site, NameOf(ask.state), ask.facts.images, ask.facts.visits, ask.sha256, ask.l2, ask.why, now_ms);
+     run, round, site, NameOf(ask.state), ask.facts.images, ask.facts.visits, ask.sha256, ask.l2,
+     ask.why, now_ms);
 }
 
 void FederationStore::Batch::OpenRound(const std::string& run, int round, int64_t now_ms) {
-  Do("INSERT INTO rounds (run, round, opened_ms) VALUES (?1, ?2, ?3) ON CONFLICT (run, round) DO UPDATE SET opened_ms = ?3", run, round, now_ms);
+  Do("INSERT INTO rounds (run, round, opened_ms) VALUES (?1, ?2, ?3) ON CONFLICT (run, round) DO "
+     "UPDATE SET opened_ms = ?3",
+     run, round, now_ms);
 }
 
-void FederationStore::Batch::CloseRound(const std::string& run, int round, const std::string& model_sha256, int64_t now_ms) {
-  Do("INSERT INTO rounds (run, round, opened_ms, closed_ms, model_sha256) VALUES (?1, ?2, ?4, ?4, ?3) "
+void FederationStore::Batch::CloseRound(const std::string& run, int round,
+                                        const std::string& model_sha256, int64_t now_ms) {
+  Do("INSERT INTO rounds (run, round, opened_ms, closed_ms, model_sha256) VALUES (?1, ?2, ?4, ?4, "
+     "?3) "
      "ON CONFLICT (run, round) DO UPDATE SET closed_ms = ?4, model_sha256 = ?3",
      run, round, model_sha256, now_ms);
 }
 
-void FederationStore::Batch::SetMetrics(const std::string& run, int round, const std::string& text) {
+void FederationStore::Batch::SetMetrics(const std::string& run, int round,
+                                        const std::string& text) {
   Do("UPDATE rounds SET metrics = ?3 WHERE run = ?1 AND round = ?2", run, round, text);
 }
 
-void FederationStore::Batch::AddEvaluation(const std::string& run, const EvaluationRecord& evaluation, int64_t now_ms) {
+void FederationStore::Batch::AddEvaluation(const std::string& run,
+                                           const EvaluationRecord& evaluation, int64_t now_ms) {
   // The first one counts: a site cannot think better of a result.
-  Do("INSERT OR IGNORE INTO evaluations VALUES (?1, ?2, ?3, ?4, ?5, ?6)", run, evaluation.round, evaluation.trained_by, evaluation.site,
-     evaluation.json, now_ms);
+  Do("INSERT OR IGNORE INTO evaluations VALUES (?1, ?2, ?3, ?4, ?5, ?6)", run, evaluation.round,
+     evaluation.trained_by, evaluation.site, evaluation.json, now_ms);
 }
 
-void FederationStore::Batch::AddEvent(const std::string& run, const std::string& site, const std::string& kind, const json& fields,
-                                      int64_t now_ms) {
-  Do("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, ?2, ?3, ?4, ?5)", now_ms, run, site, kind,
-     fields.dump(-1, ' ', false, json::error_handler_t::replace));
+void FederationStore::Batch::AddEvent(const std::string& run, const std::string& site,
+                                      const std::string& kind, const json& fields, int64_t now_ms) {
+  Do("INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, ?2, ?3, ?4, ?5)", now_ms,
+     run, site, kind, fields.dump(-1, ' ', false, json::error_handler_t::replace));
 }
 
 absl::Status FederationStore::Batch::Commit() {
@@ -416,10 +506,13 @@ json ResultToJson(const EvaluationResult& result) {
 EvaluationResult ResultFromJson(const json& value) {
   EvaluationResult result;
   result.images = value.value("images", int64_t{0});
-  const auto number = [](const json& v) { return v.is_number() ? v.get<double>() : std::numeric_limits<double>::quiet_NaN(); };
+  const auto number = [](const json& v) {
+    return v.is_number() ? v.get<double>() : std::numeric_limits<double>::quiet_NaN();
+  };
   if (value.contains("loss")) result.loss = number(value["loss"]);
   if (value.contains("metrics")) {
-    for (const auto& [name, metric] : value["metrics"].items()) result.metrics[name] = number(metric);
+    for (const auto& [name, metric] : value["metrics"].items())
+      result.metrics[name] = number(metric);
   }
   result.bins = value.value("bins", 0);
   result.histogram = value.value("histogram", result.histogram);

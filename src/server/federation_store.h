@@ -1,20 +1,21 @@
-// What the central hospital knows of its federation: its sites, invitations, runs and what happened, in one SQLite file.
+// What the central hospital knows of its federation: its sites, invitations, runs and what
+// happened, in one SQLite file.
 //
-// Several processes use it at once: the server, which does the work, and the commands that a person types (`manako server
-// invite`, `manako run start`), which write what is wanted and then ring (wake.h). So all that a command says survives
-// any crash, and works whether the server is up or not.
+// Several processes use it at once: the server, which does the work, and the commands that a person
+// types (`manako server invite`, `manako run start`), which write what is wanted and then ring
+// (wake.h). So all that a command says survives any crash, and works whether the server is up or
+// not.
 #ifndef MANAKO_SERVER_FEDERATION_STORE_H_
 #define MANAKO_SERVER_FEDERATION_STORE_H_
 
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "absl/status/statusor.h"
 #include "base/database.h"
@@ -25,14 +26,15 @@ namespace manako {
 
 struct SiteRecord {
   std::string name;
-  std::string state;          // invited, enrolled, revoked, left
-  std::string certificate_serial;  // of the newest; older ones of the same site are valid until they expire
+  std::string state;  // invited, enrolled, revoked, left
+  std::string
+      certificate_serial;  // of the newest; older ones of the same site are valid until they expire
   std::string spki_sha256;
-  std::string public_key;     // PEM: checks the site's ledger
+  std::string public_key;  // PEM: checks the site's ledger
   int64_t certificate_expires_ms = 0;
   int64_t enrolled_ms = 0, seen_ms = 0;
   std::string version, address;
-  std::string status;         // the last SiteStatus, JSON
+  std::string status;  // the last SiteStatus, JSON
 
   bool gone() const { return state == "revoked" || state == "left"; }
 };
@@ -41,10 +43,10 @@ struct SiteRecord {
 struct RunRecord {
   std::string id;
   std::string name;
-  std::string config;         // TOML
-  std::string wanted;         // created, running, paused, cancelled
-  std::string state;          // created, gathering, training, testing, finished, cancelled, failed
-  std::string why;            // of failed, or what it waits for
+  std::string config;  // TOML
+  std::string wanted;  // created, running, paused, cancelled
+  std::string state;   // created, gathering, training, testing, finished, cancelled, failed
+  std::string why;     // of failed, or what it waits for
   int64_t created_ms = 0, started_ms = 0, finished_ms = 0;
   int round = 0, rounds = 0;  // completed, and in all (0: not known yet)
   std::string basis;          // RunBasis as JSON; empty until the first round opens
@@ -54,16 +56,16 @@ struct RunRecord {
 
 struct RunSiteRecord {
   std::string site;
-  std::string state;          // asked, waiting (for a person there), ready, refused, left, ended
-  int index = -1;             // names its random streams; -1: not given yet
+  std::string state;  // asked, waiting (for a person there), ready, refused, left, ended
+  int index = -1;     // names its random streams; -1: not given yet
   SiteCounts counts;
   std::string why;
 };
 
 struct EventRecord {
   int64_t seq = 0, time_ms = 0;
-  std::string run, site;      // may be empty
-  std::string kind;           // run_started, round_opened, update_kept, ...
+  std::string run, site;  // may be empty
+  std::string kind;       // run_started, round_opened, update_kept, ...
   nlohmann::json fields;
 };
 
@@ -78,17 +80,18 @@ class FederationStore {
   absl::Status SetSetting(const std::string& key, const std::string& value);
 
   // Invitations. A site that has left or was revoked may be invited again.
-  absl::Status AddInvitation(const std::string& site, const std::string& token_hash, int64_t now_ms, int64_t expires_ms);
-  // The site that a token invites. PermissionDenied: unknown, used, expired or withdrawn (the message tells a person at the
-  // site what to do, and nothing that helps to guess).
+  absl::Status AddInvitation(const std::string& site, const std::string& token_hash, int64_t now_ms,
+                             int64_t expires_ms);
+  // The site that a token invites. PermissionDenied: unknown, used, expired or withdrawn (the
+  // message tells a person at the site what to do, and nothing that helps to guess).
   absl::StatusOr<std::string> InvitedSite(const std::string& token_hash, int64_t now_ms);
   // Uses the token up and enrols the site, in one step. Errors as above.
   absl::Status Enrol(const SiteRecord& site, const std::string& token_hash, int64_t now_ms);
   absl::Status Renewed(const SiteRecord& site);
   absl::StatusOr<std::vector<SiteRecord>> Sites();
   absl::StatusOr<std::optional<SiteRecord>> Site(const std::string& name);
-  absl::Status Seen(const std::string& site, int64_t now_ms, const std::string& version, const std::string& address,
-                    const std::string& status);
+  absl::Status Seen(const std::string& site, int64_t now_ms, const std::string& version,
+                    const std::string& address, const std::string& status);
   // At once and for good; the same name may be invited anew. NotFound.
   absl::Status Revoke(const std::string& site, const std::string& why, int64_t now_ms);
   // The same by the site's own word.
@@ -122,7 +125,8 @@ class FederationStore {
   // Of one round, or (-1) of all.
   absl::StatusOr<std::vector<EvaluationRecord>> Evaluations(const std::string& run, int round = -1);
   // Behind seq, oldest first, at most `limit`.
-  absl::StatusOr<std::vector<EventRecord>> Events(int64_t behind_seq, int limit, const std::string& run = "");
+  absl::StatusOr<std::vector<EventRecord>> Events(int64_t behind_seq, int limit,
+                                                  const std::string& run = "");
 
   // The newest event's number; 0: none.
   absl::StatusOr<int64_t> LastEvent();
@@ -133,18 +137,21 @@ class FederationStore {
     Batch(Batch&&) = default;
     void SaveRun(const RunRecord& run);
     void SaveSite(const std::string& run, const RunSiteRecord& site);
-    void SaveAsk(const std::string& run, int round, const std::string& site, const Ask& ask, int64_t now_ms);
+    void SaveAsk(const std::string& run, int round, const std::string& site, const Ask& ask,
+                 int64_t now_ms);
     void OpenRound(const std::string& run, int round, int64_t now_ms);
-    void CloseRound(const std::string& run, int round, const std::string& model_sha256, int64_t now_ms);
+    void CloseRound(const std::string& run, int round, const std::string& model_sha256,
+                    int64_t now_ms);
     void SetMetrics(const std::string& run, int round, const std::string& json);
     void AddEvaluation(const std::string& run, const EvaluationRecord& evaluation, int64_t now_ms);
-    void AddEvent(const std::string& run, const std::string& site, const std::string& kind, const nlohmann::json& fields,
-                  int64_t now_ms);
+    void AddEvent(const std::string& run, const std::string& site, const std::string& kind,
+                  const nlohmann::json& fields, int64_t now_ms);
     absl::Status Commit();
 
    private:
     friend class FederationStore;
-    Batch(FederationStore* store, std::unique_lock<std::mutex> lock) : store_(store), lock_(std::move(lock)) {}
+    Batch(FederationStore* store, std::unique_lock<std::mutex> lock)
+        : store_(store), lock_(std::move(lock)) {}
     template <typename... Values>
     void Do(std::string_view sql, const Values&... values);
     FederationStore* store_;
@@ -157,7 +164,8 @@ class FederationStore {
   absl::Status Backup(const std::string& to) const { return database_->Backup(to); }
 
  private:
-  absl::Status Part(const std::string& site, const char* state, const std::string& why, int64_t now_ms);
+  absl::Status Part(const std::string& site, const char* state, const std::string& why,
+                    int64_t now_ms);
   explicit FederationStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}
   std::mutex mutex_;
   std::unique_ptr<Database> database_;

@@ -36,11 +36,14 @@ TEST_F(FederationStoreTest, AnInvitationIsGoodOnceAndForAWhile) {
   ASSERT_TRUE(store_->AddInvitation("east", "hash", 1000, 2000).ok());
   EXPECT_EQ((*store_->Site("east"))->state, "invited");
   EXPECT_EQ(*store_->InvitedSite("hash", 1500), "east");
-  EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("hash", 2001).status())), HasSubstr("expired"));
-  EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("other", 1500).status())), HasSubstr("not known"));
+  EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("hash", 2001).status())),
+              HasSubstr("expired"));
+  EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("other", 1500).status())),
+              HasSubstr("not known"));
   ASSERT_TRUE(store_->Enrol(East(), "hash", 1500).ok());
   EXPECT_EQ(store_->Enrol(East(), "hash", 1500).code(), absl::StatusCode::kPermissionDenied);
-  EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("hash", 1500).status())), HasSubstr("has been used"));
+  EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("hash", 1500).status())),
+              HasSubstr("has been used"));
   EXPECT_EQ((*store_->Site("east"))->state, "enrolled");
 }
 
@@ -73,7 +76,8 @@ TEST_F(FederationStoreTest, WhatAPersonWantsIsCheckedAndKept) {
   run.wanted = run.state = "created";
   ASSERT_TRUE(store_->AddRun(run).ok());
   EXPECT_EQ(store_->AddRun(run).code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_THAT(std::string(MessageOf(store_->Want("run-1", "paused", 1))), HasSubstr("only a running one"));
+  EXPECT_THAT(std::string(MessageOf(store_->Want("run-1", "paused", 1))),
+              HasSubstr("only a running one"));
   ASSERT_TRUE(store_->Want("run-1", "running", 1).ok());
   EXPECT_THAT(std::string(MessageOf(store_->Want("run-1", "running", 1))), HasSubstr("already"));
   EXPECT_EQ(store_->Want("run-2", "running", 1).code(), absl::StatusCode::kNotFound);

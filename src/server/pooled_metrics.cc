@@ -16,7 +16,8 @@ double OneVsRest(const std::vector<EvaluationResult>& results, int classes, int 
   std::vector<uint8_t> is_positive;
   for (const EvaluationResult& result : results) {
     for (size_t i = 0; i < result.labels.size(); ++i) {
-      scores.push_back(result.probabilities[i * static_cast<size_t>(classes) + static_cast<size_t>(positive)]);
+      scores.push_back(
+          result.probabilities[i * static_cast<size_t>(classes) + static_cast<size_t>(positive)]);
       is_positive.push_back(result.labels[i] == positive);
     }
   }
@@ -59,10 +60,13 @@ PooledMetrics PoolResults(const std::vector<EvaluationResult>& results, int clas
     pooled.images += result.images;
     pooled.loss += result.loss * static_cast<double>(result.images);
     const size_t n = result.labels.size();
-    scores &= static_cast<int64_t>(n) == result.images && result.probabilities.size() == n * static_cast<size_t>(classes);
-    histograms &= classes == 2 && result.bins > 0 && result.histogram.size() == static_cast<size_t>(2 * result.bins) &&
+    scores &= static_cast<int64_t>(n) == result.images &&
+              result.probabilities.size() == n * static_cast<size_t>(classes);
+    histograms &= classes == 2 && result.bins > 0 &&
+                  result.histogram.size() == static_cast<size_t>(2 * result.bins) &&
                   (results.front().bins == result.bins || results.front().images == 0);
-    if (const auto auc = result.metrics.find("auc"); auc != result.metrics.end() && std::isfinite(auc->second)) {
+    if (const auto auc = result.metrics.find("auc");
+        auc != result.metrics.end() && std::isfinite(auc->second)) {
       auc_sum += auc->second * static_cast<double>(result.images);
       auc_images += static_cast<double>(result.images);
     }
@@ -79,7 +83,9 @@ PooledMetrics PoolResults(const std::vector<EvaluationResult>& results, int clas
     for (const EvaluationResult& result : results) {
       for (int c = 0; c < 2 && result.images > 0; ++c) {
         sums[c].resize(static_cast<size_t>(result.bins));
-        for (int bin = 0; bin < result.bins; ++bin) sums[c][static_cast<size_t>(bin)] += result.histogram[static_cast<size_t>(c * result.bins + bin)];
+        for (int bin = 0; bin < result.bins; ++bin)
+          sums[c][static_cast<size_t>(bin)] +=
+              result.histogram[static_cast<size_t>(c * result.bins + bin)];
       }
     }
     pooled.auc = HistogramAuc(sums[1 - positive], sums[positive]);

@@ -10,7 +10,8 @@
 namespace manako {
 namespace {
 
-// By hand: positives in bins 1, 2, 2; negatives in bins 0, 1. Pairs: (1 > 0) 1, (1 = 1) 1/2, and 2 for each of the others.
+// By hand: positives in bins 1, 2, 2; negatives in bins 0, 1. Pairs: (1 > 0) 1, (1 = 1) 1/2, and 2
+// for each of the others.
 TEST(PooledMetrics, HistogramAucByHand) {
   EXPECT_DOUBLE_EQ(HistogramAuc({1, 1, 0}, {0, 1, 2}), (1 + 0.5 + 2 + 2) / 6.0);
   EXPECT_TRUE(std::isnan(HistogramAuc({1, 1}, {0, 0})));

@@ -11,13 +11,14 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string KeyOf(const Json& line) {
-  return fmt::format("{} {} {} {} {}", line.value("site", ""), line.value("run", ""), line.value("round", 0), line.value("sha256", ""),
-                     line.value("state", ""));
+  return fmt::format("{} {} {} {} {}", line.value("site", ""), line.value("run", ""),
+                     line.value("round", 0), line.value("sha256", ""), line.value("state", ""));
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<ReceiptLog>> ReceiptLog::Open(const std::string& path, const PrivateKey& key) {
+absl::StatusOr<std::unique_ptr<ReceiptLog>> ReceiptLog::Open(const std::string& path,
+                                                             const PrivateKey& key) {
   MANAKO_ASSIGN_OR_RETURN(auto log, SignedLog::Open(path, key));
   std::unique_ptr<ReceiptLog> receipts(new ReceiptLog(std::move(log)));
   // Its lines have just been checked; here only what they say is wanted.
@@ -37,7 +38,11 @@ absl::StatusOr<std::unique_ptr<ReceiptLog>> ReceiptLog::Open(const std::string& 
 }
 
 absl::Status ReceiptLog::Record(const std::string& site, Receipt& receipt) {
-  Json line = {{"site", site}, {"run", receipt.run}, {"round", receipt.round}, {"sha256", receipt.sha256}, {"state", NameOf(receipt.state)}};
+  Json line = {{"site", site},
+               {"run", receipt.run},
+               {"round", receipt.round},
+               {"sha256", receipt.sha256},
+               {"state", NameOf(receipt.state)}};
   const std::string key = KeyOf(line);
   if (!receipt.why.empty()) line["why"] = receipt.why;
   const std::lock_guard lock(mutex_);

@@ -18,10 +18,12 @@ namespace manako {
 class ReceiptLog {
  public:
   // Makes the log or goes on with it, with SignedLog's errors.
-  static absl::StatusOr<std::unique_ptr<ReceiptLog>> Open(const std::string& path, const PrivateKey& key);
+  static absl::StatusOr<std::unique_ptr<ReceiptLog>> Open(const std::string& path,
+                                                          const PrivateKey& key);
 
-  // Fills in the line that stands for the receipt, which is on the disk when this returns. The same word on the same update has
-  // one line, however often it is given, and also when a crash came between the update and its line.
+  // Fills in the line that stands for the receipt, which is on the disk when this returns. The same
+  // word on the same update has one line, however often it is given, and also when a crash came
+  // between the update and its line.
   absl::Status Record(const std::string& site, Receipt& receipt);
 
  private:

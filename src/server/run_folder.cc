@@ -1,9 +1,8 @@
 #include "server/run_folder.h"
 
 #include <algorithm>
-#include <utility>
-
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/files.h"
 #include "base/status_macros.h"
@@ -30,23 +29,29 @@ ArrayFileExpectation ModelExpectation(const ModelSpec& spec) {
   return expected;
 }
 
-ArtifactId IdOf(const ArrayFileSummary& summary) { return {summary.sha256, static_cast<int64_t>(summary.bytes)}; }
+ArtifactId IdOf(const ArrayFileSummary& summary) {
+  return {summary.sha256, static_cast<int64_t>(summary.bytes)};
+}
 
-// Models go to every site and are made anew every round: compressing them costs more than it saves on any line but a slow one,
-// and float32 parameters hardly become smaller.
+// Models go to every site and are made anew every round: compressing them costs more than it saves
+// on any line but a slow one, and float32 parameters hardly become smaller.
 constexpr bool kCompressModels = false;
 
 // An array file that is written block by block and appears under its name when it is whole.
 class ModelFile {
  public:
-  static absl::StatusOr<std::unique_ptr<ModelFile>> Create(const ModelSpec& spec, ArrayEncoding encoding, const std::string& path) {
+  static absl::StatusOr<std::unique_ptr<ModelFile>> Create(const ModelSpec& spec,
+                                                           ArrayEncoding encoding,
+                                                           const std::string& path) {
     auto file = std::unique_ptr<ModelFile>(new ModelFile);
     MANAKO_ASSIGN_OR_RETURN(file->file_, AtomicFileWriter::Create(path));
     ArrayWriteOptions options;
     options.compress = kCompressModels;
-    MANAKO_ASSIGN_OR_RETURN(file->writer_, ArrayFileWriter::Create(ModelHeader(spec, encoding), options, [sink = file->file_.get()](std::string_view bytes) {
-      return sink->Append(bytes);
-    }));
+    MANAKO_ASSIGN_OR_RETURN(
+        file->writer_, ArrayFileWriter::Create(ModelHeader(spec, encoding), options,
+                                               [sink = file->file_.get()](std::string_view bytes) {
+                                                 return sink->Append(bytes);
+                                               }));
     return file;
   }
   absl::Status Append(std::span<const float> values) { return writer_->Append({.values = values}); }
@@ -64,18 +69,34 @@ class ModelFile {
 
 }  // namespace
 
-std::string RunFolder::ModelPath(int round) const { return fmt::format("{}/models/round-{}.arr", path_, round); }
-std::string RunFolder::WirePath(int round) const { return fmt::format("{}/models/round-{}.wire", path_, round); }
-std::string RunFolder::OwnModelPath(const std::string& site) const { return fmt::format("{}/models/own-{}.arr", path_, site); }
-std::string RunFolder::PartPath(const std::string& site) const { return fmt::format("{}/incoming/{}.part", path_, site); }
-std::string RunFolder::SpoolFolder(int round) const { return fmt::format("{}/spool/{}", path_, round); }
-std::string RunFolder::SpoolPath(int round, const std::string& site) const { return fmt::format("{}/{}.arr", SpoolFolder(round), site); }
+std::string RunFolder::ModelPath(int round) const {
+  return fmt::format("{}/models/round-{}.arr", path_, round);
+}
+std::string RunFolder::WirePath(int round) const {
+  return fmt::format("{}/models/round-{}.wire", path_, round);
+}
+std::string RunFolder::OwnModelPath(const std::string& site) const {
+  return fmt::format("{}/models/own-{}.arr", path_, site);
+}
+std::string RunFolder::PartPath(const std::string& site) const {
+  return fmt::format("{}/incoming/{}.part", path_, site);
+}
+std::string RunFolder::SpoolFolder(int round) const {
+  return fmt::format("{}/spool/{}", path_, round);
+}
+std::string RunFolder::SpoolPath(int round, const std::string& site) const {
+  return fmt::format("{}/{}.arr", SpoolFolder(round), site);
+}
 
-absl::Status RunFolder::Create(const ParameterSet& initial, ArrayEncoding encoding, int threads) const {
-  for (const char* folder : {"", "/models", "/incoming", "/spool"}) MANAKO_RETURN_IF_ERROR(MakeFolders(path_ + folder));
+absl::Status RunFolder::Create(const ParameterSet& initial, ArrayEncoding encoding,
+                               int threads) const {
+  for (const char* folder : {"", "/models", "/incoming", "/spool"})
+    MANAKO_RETURN_IF_ERROR(MakeFolders(path_ + folder));
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(path_ + "/spec.json", SpecToJson(*initial.spec)));
-  MANAKO_RETURN_IF_ERROR(WriteModelFile(initial, ArrayEncoding::kFloat32, ModelPath(0), threads).status());
-  if (IsLossy(encoding)) MANAKO_RETURN_IF_ERROR(WriteModelFile(initial, encoding, WirePath(0), threads).status());
+  MANAKO_RETURN_IF_ERROR(
+      WriteModelFile(initial, ArrayEncoding::kFloat32, ModelPath(0), threads).status());
+  if (IsLossy(encoding))
+    MANAKO_RETURN_IF_ERROR(WriteModelFile(initial, encoding, WirePath(0), threads).status());
   return absl::OkStatus();
 }
 
@@ -87,7 +108,8 @@ absl::StatusOr<std::shared_ptr<const ModelSpec>> RunFolder::Spec() const {
   return std::make_shared<const ModelSpec>(*std::move(spec));
 }
 
-absl::StatusOr<ArtifactId> IdentifyArtifact(const std::string& path, int threads, const std::string& base_path) {
+absl::StatusOr<ArtifactId> IdentifyArtifact(const std::string& path, int threads,
+                                            const std::string& base_path) {
   MANAKO_ASSIGN_OR_RETURN(const auto reader, ArrayFileReader::Open(path));
   ArrayVerifyOptions options;
   options.threads = threads;
@@ -100,16 +122,20 @@ absl::StatusOr<ArtifactId> IdentifyArtifact(const std::string& path, int threads
   return IdOf(summary);
 }
 
-absl::StatusOr<ArtifactId> WriteModelFile(const ParameterSet& model, ArrayEncoding encoding, const std::string& path, int threads) {
+absl::StatusOr<ArtifactId> WriteModelFile(const ParameterSet& model, ArrayEncoding encoding,
+                                          const std::string& path, int threads) {
   const std::vector<ArrayPiece> pieces = {{.values = model.values.values()}};
   MANAKO_ASSIGN_OR_RETURN(const ArrayFileSummary summary,
-                          WriteArrayFile(path, ModelHeader(*model.spec, encoding), pieces, {.threads = threads, .compress = kCompressModels}));
+                          WriteArrayFile(path, ModelHeader(*model.spec, encoding), pieces,
+                                         {.threads = threads, .compress = kCompressModels}));
   return IdOf(summary);
 }
 
-absl::StatusOr<ParameterSet> ReadModelFile(const std::string& path, std::shared_ptr<const ModelSpec> spec, int threads) {
+absl::StatusOr<ParameterSet> ReadModelFile(const std::string& path,
+                                           std::shared_ptr<const ModelSpec> spec, int threads) {
   MANAKO_ASSIGN_OR_RETURN(const auto reader, ArrayFileReader::Open(path, ModelExpectation(*spec)));
-  MANAKO_RETURN_IF_ERROR(Annotate(reader->VerifyAll({.threads = threads, .base = {}}).status(), path));
+  MANAKO_RETURN_IF_ERROR(
+      Annotate(reader->VerifyAll({.threads = threads, .base = {}}).status(), path));
   ParameterSet model = ParameterSet::Zero(std::move(spec));
   MANAKO_RETURN_IF_ERROR(Annotate(reader->ReadRange(0, 0, model.values.values()), path));
   return model;
@@ -117,16 +143,23 @@ absl::StatusOr<ParameterSet> ReadModelFile(const std::string& path, std::shared_
 
 namespace {
 
-// Reduces updates of `round` to `path`, and to `wire_path` in another encoding unless that is empty.
-absl::StatusOr<RoundFiles> Reduce(const RunFolder& folder, const ModelSpec& spec, const Strategy& strategy, int round,
-                                  std::vector<SpooledUpdate> updates, ArrayEncoding encoding, int threads, const std::string& path,
+// Reduces updates of `round` to `path`, and to `wire_path` in another encoding unless that is
+// empty.
+absl::StatusOr<RoundFiles> Reduce(const RunFolder& folder, const ModelSpec& spec,
+                                  const Strategy& strategy, int round,
+                                  std::vector<SpooledUpdate> updates, ArrayEncoding encoding,
+                                  int threads, const std::string& path,
                                   const std::string& wire_path) {
-  if (updates.empty()) return InvalidArgument("no site has answered round {}: there is nothing to average", round);
-  if (!strategy.UpdateArrays().empty() || !strategy.SentArrays().empty() || !strategy.KeptArrays().empty()) {
+  if (updates.empty())
+    return InvalidArgument("no site has answered round {}: there is nothing to average", round);
+  if (!strategy.UpdateArrays().empty() || !strategy.SentArrays().empty() ||
+      !strategy.KeptArrays().empty()) {
     return absl::UnimplementedError("a server cannot yet keep a strategy's own arrays");
   }
-  std::sort(updates.begin(), updates.end(), [](const auto& a, const auto& b) { return a.site < b.site; });
-  MANAKO_ASSIGN_OR_RETURN(const auto before, ArrayFileReader::Open(folder.ModelPath(round - 1), ModelExpectation(spec)));
+  std::sort(updates.begin(), updates.end(),
+            [](const auto& a, const auto& b) { return a.site < b.site; });
+  MANAKO_ASSIGN_OR_RETURN(const auto before, ArrayFileReader::Open(folder.ModelPath(round - 1),
+                                                                   ModelExpectation(spec)));
   std::vector<std::unique_ptr<ArrayFileReader>> readers;
   std::vector<WeightedUpdate> weighted;
   for (const SpooledUpdate& update : updates) {
@@ -134,12 +167,15 @@ absl::StatusOr<RoundFiles> Reduce(const RunFolder& folder, const ModelSpec& spec
     MANAKO_RETURN_IF_ERROR(Annotate(reader.status(), "update of " + update.site));
     const ArrayFileReader* source = reader->get();
     if (source->header().block_elements != kArrayBlock) {
-      return DataLoss("update of {}: its blocks have {} elements, not {}", update.site, source->header().block_elements, kArrayBlock);
+      return DataLoss("update of {}: its blocks have {} elements, not {}", update.site,
+                      source->header().block_elements, kArrayBlock);
     }
     readers.push_back(*std::move(reader));
     weighted.push_back({update.site, update.weight,
-                        [source](size_t array, int64_t first, std::span<const float> global, std::span<float> out) {
-                          return source->ReadValues(array, static_cast<uint64_t>(first) / kArrayBlock, out, global);
+                        [source](size_t array, int64_t first, std::span<const float> global,
+                                 std::span<float> out) {
+                          return source->ReadValues(
+                              array, static_cast<uint64_t>(first) / kArrayBlock, out, global);
                         }});
   }
   static_assert(kReductionStretch == kArrayBlock);
@@ -155,7 +191,8 @@ absl::StatusOr<RoundFiles> Reduce(const RunFolder& folder, const ModelSpec& spec
   std::vector<StretchReducer> reducers(slots, StretchReducer(&strategy, &weighted, round));
   const auto work = [&](size_t slot, size_t k) -> absl::Status {
     values[slot].resize(before->header().BlockSize(0, k));
-    MANAKO_RETURN_IF_ERROR(Annotate(before->ReadBlock(0, k, values[slot]), folder.ModelPath(round - 1)));
+    MANAKO_RETURN_IF_ERROR(
+        Annotate(before->ReadBlock(0, k, values[slot]), folder.ModelPath(round - 1)));
     Stretch stretch;
     stretch.model = values[slot];
     return reducers[slot].Reduce(static_cast<int64_t>(k) * kReductionStretch, stretch);
@@ -177,23 +214,30 @@ absl::StatusOr<RoundFiles> Reduce(const RunFolder& folder, const ModelSpec& spec
 
 }  // namespace
 
-absl::StatusOr<RoundFiles> ReduceRoundFiles(const RunFolder& folder, const ModelSpec& spec, const Strategy& strategy, int round,
-                                            std::vector<SpooledUpdate> updates, ArrayEncoding encoding, int threads) {
-  return Reduce(folder, spec, strategy, round, std::move(updates), encoding, threads, folder.ModelPath(round),
-                IsLossy(encoding) ? folder.WirePath(round) : "");
+absl::StatusOr<RoundFiles> ReduceRoundFiles(const RunFolder& folder, const ModelSpec& spec,
+                                            const Strategy& strategy, int round,
+                                            std::vector<SpooledUpdate> updates,
+                                            ArrayEncoding encoding, int threads) {
+  return Reduce(folder, spec, strategy, round, std::move(updates), encoding, threads,
+                folder.ModelPath(round), IsLossy(encoding) ? folder.WirePath(round) : "");
 }
 
-absl::StatusOr<ArtifactId> WriteOwnModel(const RunFolder& folder, const ModelSpec& spec, int round, const SpooledUpdate& update, int threads) {
+absl::StatusOr<ArtifactId> WriteOwnModel(const RunFolder& folder, const ModelSpec& spec, int round,
+                                         const SpooledUpdate& update, int threads) {
   const FedAvg alone(Weighting::kUniform);
-  MANAKO_ASSIGN_OR_RETURN(const RoundFiles files, Reduce(folder, spec, alone, round, {{update.site, 1.0, update.path}}, ArrayEncoding::kFloat32,
-                                                         threads, folder.OwnModelPath(update.site), ""));
+  MANAKO_ASSIGN_OR_RETURN(
+      const RoundFiles files,
+      Reduce(folder, spec, alone, round, {{update.site, 1.0, update.path}}, ArrayEncoding::kFloat32,
+             threads, folder.OwnModelPath(update.site), ""));
   return files.model;
 }
 
 std::string SpecToJson(const ModelSpec& spec) {
   json tensors = json::array();
   for (const TensorSpec& tensor : spec.tensors()) {
-    tensors.push_back({{"name", tensor.name}, {"shape", tensor.shape}, {"kind", tensor.kind == TensorKind::kParameter ? "parameter" : "buffer"}});
+    tensors.push_back({{"name", tensor.name},
+                       {"shape", tensor.shape},
+                       {"kind", tensor.kind == TensorKind::kParameter ? "parameter" : "buffer"}});
   }
   return json{{"hash", spec.hash()}, {"tensors", tensors}}.dump(1);
 }
@@ -203,11 +247,14 @@ absl::StatusOr<ModelSpec> SpecFromJson(const std::string& text) {
     const json value = json::parse(text);
     std::vector<ModelSpec::Entry> entries;
     for (const json& tensor : value.at("tensors")) {
-      entries.push_back({tensor.at("name").get<std::string>(), tensor.at("shape").get<std::vector<int64_t>>(),
-                         tensor.at("kind").get<std::string>() == "buffer" ? TensorKind::kBuffer : TensorKind::kParameter});
+      entries.push_back(
+          {tensor.at("name").get<std::string>(), tensor.at("shape").get<std::vector<int64_t>>(),
+           tensor.at("kind").get<std::string>() == "buffer" ? TensorKind::kBuffer
+                                                            : TensorKind::kParameter});
     }
     MANAKO_ASSIGN_OR_RETURN(ModelSpec spec, ModelSpec::Create(entries));
-    if (spec.hash() != value.at("hash").get<std::string>()) return DataLoss("the tensors are not those that its hash names");
+    if (spec.hash() != value.at("hash").get<std::string>())
+      return DataLoss("the tensors are not those that its hash names");
     return spec;
   } catch (const json::exception& error) {
     return DataLoss("cannot be read: {}", error.what());

@@ -1,10 +1,11 @@
-// Where a run's files lie at the server. All of them are written whole or not at all, and named in the database only when
-// they are on the disk: what the database does not name is left over from a crash and may be removed.
+// Where a run's files lie at the server. All of them are written whole or not at all, and named in
+// the database only when they are on the disk: what the database does not name is left over from a
+// crash and may be removed.
 //
 //     runs/RUN/spec.json            names and shapes of the model's tensors
 //     runs/RUN/models/round-N.arr   the global model behind round N, float32
-//     runs/RUN/models/round-N.wire  the same as the sites are given it, where the run's encoding is another
-//     runs/RUN/models/own-SITE.arr  a site's own last model, for cross-site tests
+//     runs/RUN/models/round-N.wire  the same as the sites are given it, where the run's encoding is
+//     another runs/RUN/models/own-SITE.arr  a site's own last model, for cross-site tests
 //     runs/RUN/incoming/SITE.part   an upload under way
 //     runs/RUN/spool/N/SITE.arr     a kept update of the open round N
 #ifndef MANAKO_SERVER_RUN_FOLDER_H_
@@ -35,7 +36,8 @@ class RunFolder {
   std::string SpoolFolder(int round) const;
   std::string SpoolPath(int round, const std::string& site) const;
 
-  // Makes the folder with its first model: what a new run needs. Returns the model's artifact as sites are given it.
+  // Makes the folder with its first model: what a new run needs. Returns the model's artifact as
+  // sites are given it.
   absl::Status Create(const ParameterSet& initial, ArrayEncoding encoding, int threads) const;
   absl::StatusOr<std::shared_ptr<const ModelSpec>> Spec() const;
 
@@ -43,12 +45,14 @@ class RunFolder {
   std::string path_;
 };
 
-// Name and size of an array file, by reading it whole: DataLoss when it is damaged. An update may be coded against the model
-// that it was trained from: `base_path`.
-absl::StatusOr<ArtifactId> IdentifyArtifact(const std::string& path, int threads, const std::string& base_path = "");
+// Name and size of an array file, by reading it whole: DataLoss when it is damaged. An update may
+// be coded against the model that it was trained from: `base_path`.
+absl::StatusOr<ArtifactId> IdentifyArtifact(const std::string& path, int threads,
+                                            const std::string& base_path = "");
 
 // A model's array file, header and all, as Create() and CloseRoundFiles() write it.
-absl::StatusOr<ArtifactId> WriteModelFile(const ParameterSet& model, ArrayEncoding encoding, const std::string& path, int threads);
+absl::StatusOr<ArtifactId> WriteModelFile(const ParameterSet& model, ArrayEncoding encoding,
+                                          const std::string& path, int threads);
 
 struct SpooledUpdate {
   std::string site;
@@ -56,20 +60,25 @@ struct SpooledUpdate {
   std::string path;
 };
 
-// The next global model from the updates of `round` in the spool: reads the model behind round - 1, block by block, and writes
-// that behind `round` (and its .wire). Memory: some blocks for each thread, whatever the model's size and the number of
-// sites. DataLoss: a spooled update ("update of SITE: ...") or the model is damaged.
+// The next global model from the updates of `round` in the spool: reads the model behind round - 1,
+// block by block, and writes that behind `round` (and its .wire). Memory: some blocks for each
+// thread, whatever the model's size and the number of sites. DataLoss: a spooled update ("update of
+// SITE: ...") or the model is damaged.
 struct RoundFiles {
   ArtifactId model, wire;  // the same where the encoding is float32
 };
-absl::StatusOr<RoundFiles> ReduceRoundFiles(const RunFolder& folder, const ModelSpec& spec, const Strategy& strategy, int round,
-                                            std::vector<SpooledUpdate> updates, ArrayEncoding encoding, int threads);
+absl::StatusOr<RoundFiles> ReduceRoundFiles(const RunFolder& folder, const ModelSpec& spec,
+                                            const Strategy& strategy, int round,
+                                            std::vector<SpooledUpdate> updates,
+                                            ArrayEncoding encoding, int threads);
 
 // A site's own model as a model file of its own: the reduction of its update alone.
-absl::StatusOr<ArtifactId> WriteOwnModel(const RunFolder& folder, const ModelSpec& spec, int round, const SpooledUpdate& update, int threads);
+absl::StatusOr<ArtifactId> WriteOwnModel(const RunFolder& folder, const ModelSpec& spec, int round,
+                                         const SpooledUpdate& update, int threads);
 
 // A model's array file back in memory, checked.
-absl::StatusOr<ParameterSet> ReadModelFile(const std::string& path, std::shared_ptr<const ModelSpec> spec, int threads);
+absl::StatusOr<ParameterSet> ReadModelFile(const std::string& path,
+                                           std::shared_ptr<const ModelSpec> spec, int threads);
 
 std::string SpecToJson(const ModelSpec& spec);
 absl::StatusOr<ModelSpec> SpecFromJson(const std::string& text);

@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 
 // Of the disk or the database, and not of what a site sent.
 bool IsStorageError(const absl::Status& status) {
-  return status.code() == absl::StatusCode::kResourceExhausted || status.code() == absl::StatusCode::kInternal ||
+  return status.code() == absl::StatusCode::kResourceExhausted ||
+         status.code() == absl::StatusCode::kInternal ||
          status.code() == absl::StatusCode::kDataLoss;
 }
 
@@ -33,7 +34,7 @@ struct Server::Upload {
   std::string run, sha256, path;
   int64_t bytes = 0;  // announced
   int fd = -1;
-  int64_t size = 0;   // so far
+  int64_t size = 0;  // so far
   ~Upload() {
     if (fd >= 0) ::close(fd);
   }
@@ -45,7 +46,8 @@ Server::Server(Options options, Deps deps, std::unique_ptr<FolderLock> lock)
 absl::StatusOr<std::unique_ptr<Server>> Server::Open(Options options, Deps deps) {
   MANAKO_RETURN_IF_ERROR(MakeFolders(options.folder + "/runs"));
   MANAKO_ASSIGN_OR_RETURN(auto lock, FolderLock::Take(options.folder));
-  auto server = std::unique_ptr<Server>(new Server(std::move(options), std::move(deps), std::move(lock)));
+  auto server =
+      std::unique_ptr<Server>(new Server(std::move(options), std::move(deps), std::move(lock)));
   {
     const std::lock_guard state_lock(server->mutex_);
     server->SyncLocked();
@@ -78,8 +80,8 @@ ServerRun* Server::Find(const std::string& run) {
   return found == runs_.end() ? nullptr : found->second.get();
 }
 
-// Memory is but a copy of what the database says. After a step that could not be written the two may differ: the copy is made
-// anew.
+// Memory is but a copy of what the database says. After a step that could not be written the two
+// may differ: the copy is made anew.
 void Server::Reload(const std::string& run) {
   runs_.erase(run);
   std::erase(order_, run);
@@ -119,17 +121,21 @@ void Server::SyncLocked() {
   }
   for (const RunRecord& record : *runs) {
     if (halted_.contains(record.id) && record.wanted != "cancelled") continue;
-    if (record.state == "cancelled" && Find(record.id) == nullptr && record.why.find("halted") != std::string::npos) continue;
+    if (record.state == "cancelled" && Find(record.id) == nullptr &&
+        record.why.find("halted") != std::string::npos)
+      continue;
     ServerRun* run = Find(record.id);
     if (run == nullptr) {
       if (record.wanted == "created") continue;
-      auto loaded = ServerRun::Load(record, options_.folder + "/runs/" + record.id, {deps_.store, options_.threads});
+      auto loaded = ServerRun::Load(record, options_.folder + "/runs/" + record.id,
+                                    {deps_.store, options_.threads});
       if (!loaded.ok()) {
         if (record.wanted == "cancelled") {
           // That needs none of its files.
           RunRecord ended = record;
           ended.state = "cancelled";
-          ended.why = fmt::format("cancelled by a person, while it was halted: {}", MessageOf(loaded.status()));
+          ended.why = fmt::format("cancelled by a person, while it was halted: {}",
+                                  MessageOf(loaded.status()));
           ended.finished_ms = now;
           auto batch = deps_.store->Begin();
           batch.SaveRun(ended);
@@ -145,13 +151,15 @@ void Server::SyncLocked() {
       }
       run = loaded->get();
       runs_[record.id] = *std::move(loaded);
-      for (const std::string& problem : run->problems()) deps_.log(fmt::format("run {}: {}", record.id, problem));
+      for (const std::string& problem : run->problems())
+        deps_.log(fmt::format("run {}: {}", record.id, problem));
       order_.push_back(record.id);
       for (const SiteRecord& site : *sites) {
         if (site.gone()) note(run->SiteGone(site.name, site.state, now));
       }
     }
-    if (run->record().wanted != record.wanted || (record.wanted == "running" && run->record().state == "created") ||
+    if (run->record().wanted != record.wanted ||
+        (record.wanted == "running" && run->record().state == "created") ||
         (record.wanted == "cancelled" && !run->over())) {
       note(run->Want(record.wanted, enrolled, now));
     }
@@ -167,7 +175,8 @@ std::optional<SiteTask> Server::NextTask(const std::string& site) {
     }
   }
   const auto put_on_record = [&](auto& of) {
-    // Where the disk is full, the work goes on without it: the books are right, and the next task says it.
+    // Where the disk is full, the work goes on without it: the books are right, and the next task
+    // says it.
     if (of.amended && !Record(site, *of.amended).ok()) of.amended.reset();
   };
   if (task && std::holds_alternative<RoundTask>(*task)) put_on_record(std::get<RoundTask>(*task));
@@ -196,7 +205,8 @@ absl::Status Server::Answer(const std::string& site, const SiteAnswer& answer) {
   absl::Status status;
   {
     const std::lock_guard lock(mutex_);
-    const std::string& id = std::visit([](const auto& a) -> const std::string& { return a.run; }, answer);
+    const std::string& id =
+        std::visit([](const auto& a) -> const std::string& { return a.run; }, answer);
     ServerRun* run = Find(id);
     if (run == nullptr) return FailedPrecondition("there is no run {} here", id);
     status = std::visit([&](const auto& a) { return run->Take(site, a, deps_.now_ms()); }, answer);
@@ -207,7 +217,8 @@ absl::Status Server::Answer(const std::string& site, const SiteAnswer& answer) {
   return Noted(std::move(status));
 }
 
-absl::StatusOr<StatusReply> Server::ReportStatus(const std::string& site, const SiteStatus& status, const std::string& version,
+absl::StatusOr<StatusReply> Server::ReportStatus(const std::string& site, const SiteStatus& status,
+                                                 const std::string& version,
                                                  const std::string& address) {
   StatusReply reply;
   reply.time_ms = deps_.now_ms();
@@ -218,14 +229,19 @@ absl::StatusOr<StatusReply> Server::ReportStatus(const std::string& site, const 
         reply.drop_run = status.run;
         reply.why = fmt::format("the run is {}", run->record().state);
       } else if (status.round > 0 && status.round < run->rounds().round()) {
-        // An update for a closed round may still count, if the run says so: then the site should go on.
+        // An update for a closed round may still count, if the run says so: then the site should go
+        // on.
         reply.why = fmt::format("round {} is closed", status.round);
       }
     }
   }
-  const nlohmann::json json = {{"phase", status.phase}, {"run", status.run}, {"round", status.round}, {"step", status.step},
-                               {"steps", status.steps}, {"images_per_second", status.images_per_second}};
-  MANAKO_RETURN_IF_ERROR(deps_.store->Seen(site, reply.time_ms, version, address, json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
+  const nlohmann::json json = {
+      {"phase", status.phase}, {"run", status.run},
+      {"round", status.round}, {"step", status.step},
+      {"steps", status.steps}, {"images_per_second", status.images_per_second}};
+  MANAKO_RETURN_IF_ERROR(
+      deps_.store->Seen(site, reply.time_ms, version, address,
+                        json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)));
   return reply;
 }
 
@@ -233,20 +249,23 @@ void Server::SiteConnected(const std::string& site) {
   {
     const std::lock_guard lock(mutex_);
     for (auto& [id, run] : runs_) {
-      if (const absl::Status status = run->SiteBack(site, deps_.now_ms()); !status.ok()) deps_.log(MessageOf(status));
+      if (const absl::Status status = run->SiteBack(site, deps_.now_ms()); !status.ok())
+        deps_.log(MessageOf(status));
     }
   }
   Changed();
 }
 
-absl::StatusOr<std::string> Server::ArtifactPath(const std::string& site, const std::string& run_id, const ArtifactId& artifact) {
+absl::StatusOr<std::string> Server::ArtifactPath(const std::string& site, const std::string& run_id,
+                                                 const ArtifactId& artifact) {
   const std::lock_guard lock(mutex_);
   ServerRun* run = Find(run_id);
   if (run == nullptr) return NotFound("there is no run {} here", run_id);
   return run->ArtifactPath(site, artifact);
 }
 
-absl::StatusOr<std::shared_ptr<Server::Upload>> Server::UploadOf(const std::string& site, const Submission& submission) {
+absl::StatusOr<std::shared_ptr<Server::Upload>> Server::UploadOf(const std::string& site,
+                                                                 const Submission& submission) {
   std::string path;
   {
     const std::lock_guard lock(mutex_);
@@ -257,8 +276,11 @@ absl::StatusOr<std::shared_ptr<Server::Upload>> Server::UploadOf(const std::stri
   }
   const std::lock_guard lock(uploads_mutex_);
   std::shared_ptr<Upload>& upload = uploads_[site];
-  if (upload != nullptr && upload->run == submission.run && upload->sha256 == submission.artifact.sha256) return upload;
-  // The name says what the part is of, so that one from before a restart is only gone on with if it is the same update's.
+  if (upload != nullptr && upload->run == submission.run &&
+      upload->sha256 == submission.artifact.sha256)
+    return upload;
+  // The name says what the part is of, so that one from before a restart is only gone on with if it
+  // is the same update's.
   auto fresh = std::make_shared<Upload>();
   fresh->run = submission.run;
   fresh->sha256 = submission.artifact.sha256;
@@ -266,7 +288,8 @@ absl::StatusOr<std::shared_ptr<Server::Upload>> Server::UploadOf(const std::stri
   fresh->path = path + "." + submission.artifact.sha256;
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(fs::path(path).parent_path(), ignored)) {
-    const std::string name = entry.path().filename().string(), own = fs::path(path).filename().string() + ".";
+    const std::string name = entry.path().filename().string(),
+                      own = fs::path(path).filename().string() + ".";
     if (name.starts_with(own) && entry.path() != fresh->path) fs::remove(entry.path(), ignored);
   }
   fresh->fd = ::open(fresh->path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -282,7 +305,8 @@ absl::StatusOr<std::shared_ptr<Server::Upload>> Server::UploadOf(const std::stri
   return upload;
 }
 
-absl::StatusOr<Server::UploadState> Server::BeginUpload(const std::string& site, const Submission& submission) {
+absl::StatusOr<Server::UploadState> Server::BeginUpload(const std::string& site,
+                                                        const Submission& submission) {
   std::optional<Receipt> receipt;
   {
     const std::lock_guard lock(mutex_);
@@ -300,22 +324,26 @@ absl::StatusOr<Server::UploadState> Server::BeginUpload(const std::string& site,
   return UploadState{upload->size, std::nullopt};
 }
 
-absl::Status Server::AppendUpload(const std::string& site, const Submission& submission, int64_t offset, std::string_view bytes) {
+absl::Status Server::AppendUpload(const std::string& site, const Submission& submission,
+                                  int64_t offset, std::string_view bytes) {
   std::shared_ptr<Upload> upload;
   {
     const std::lock_guard lock(uploads_mutex_);
     const auto found = uploads_.find(site);
     if (found != uploads_.end()) upload = found->second;
   }
-  if (upload == nullptr || upload->run != submission.run || upload->sha256 != submission.artifact.sha256) {
+  if (upload == nullptr || upload->run != submission.run ||
+      upload->sha256 != submission.artifact.sha256) {
     return FailedPrecondition("no upload of {} was begun", submission.artifact.sha256);
   }
   const std::lock_guard lock(upload->mutex);
   if (offset != upload->size) {
-    return absl::OutOfRangeError(fmt::format("byte {} of the upload is the next, not {}", upload->size, offset));
+    return absl::OutOfRangeError(
+        fmt::format("byte {} of the upload is the next, not {}", upload->size, offset));
   }
   if (offset + static_cast<int64_t>(bytes.size()) > upload->bytes) {
-    return InvalidArgument("{} sends more than the {} bytes that it announced", site, upload->bytes);
+    return InvalidArgument("{} sends more than the {} bytes that it announced", site,
+                           upload->bytes);
   }
   while (!bytes.empty()) {
     const ssize_t n = ::pwrite(upload->fd, bytes.data(), bytes.size(), upload->size);
@@ -331,7 +359,8 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
   MANAKO_ASSIGN_OR_RETURN(const UploadState state, BeginUpload(site, submission));
   if (state.receipt) return *state.receipt;
   if (state.offset != submission.artifact.bytes) {
-    return FailedPrecondition("{} of {} bytes of the update are here: send the rest first", state.offset, submission.artifact.bytes);
+    return FailedPrecondition("{} of {} bytes of the update are here: send the rest first",
+                              state.offset, submission.artifact.bytes);
   }
   MANAKO_ASSIGN_OR_RETURN(const auto upload, UploadOf(site, submission));
   const std::lock_guard upload_lock(upload->mutex);
@@ -359,7 +388,8 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
     if (!base.ok()) {
       // This machine's fault, and not the update's.
       static_cast<void>(Noted(DataLoss("{}: restore it from a backup", MessageOf(base.status()))));
-      return absl::UnavailableError(fmt::format("the server cannot read its model of run {}", submission.run));
+      return absl::UnavailableError(
+          fmt::format("the server cannot read its model of run {}", submission.run));
     }
     options.base = BaseOf(**base);
     summary = (*reader)->VerifyAll(options);
@@ -368,7 +398,8 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
   }
   if (!summary.ok()) {
     drop();
-    return InvalidArgument("the update of {} for round {} is not fit to count: {}", site, submission.round, MessageOf(summary.status()));
+    return InvalidArgument("the update of {} for round {} is not fit to count: {}", site,
+                           submission.round, MessageOf(summary.status()));
   }
   MANAKO_CRASH_POINT("server.update_received");
   absl::StatusOr<Receipt> receipt = absl::UnknownError("");
@@ -404,7 +435,8 @@ int64_t Server::AdvanceLocked(std::unique_lock<std::mutex>& lock) {
     if (run == nullptr) continue;
     const auto due = run->Advance(deps_.now_ms());
     if (!note(id, due.status())) {
-      // A full disk: what failed is tried again when something happens, and after a while in any case.
+      // A full disk: what failed is tried again when something happens, and after a while in any
+      // case.
       next = deps_.now_ms() + 5000;
       continue;
     }
@@ -422,13 +454,18 @@ int64_t Server::AdvanceLocked(std::unique_lock<std::mutex>& lock) {
           continue;
         }
         for (const std::string& site : (*closing)->damaged) {
-          deps_.log(fmt::format("run {}: the update of {} for round {} was damaged on the disk: it is asked for again", id, site, (*closing)->round));
+          deps_.log(
+              fmt::format("run {}: the update of {} for round {} was damaged on the disk: it is "
+                          "asked for again",
+                          id, site, (*closing)->round));
         }
         MANAKO_CRASH_POINT("server.round_closed");
         due_ = true;
       }
     }
-    if (const int64_t deadline = run->NextDeadline(); deadline > 0 && (next == 0 || deadline < next)) next = deadline;
+    if (const int64_t deadline = run->NextDeadline();
+        deadline > 0 && (next == 0 || deadline < next))
+      next = deadline;
   }
   return next;
 }
@@ -459,7 +496,8 @@ void Server::Work() {
       continue;
     }
     if (next > 0) {
-      wake_.wait_for(lock, std::chrono::milliseconds(std::clamp<int64_t>(next - deps_.now_ms(), 1, 60000)));
+      wake_.wait_for(
+          lock, std::chrono::milliseconds(std::clamp<int64_t>(next - deps_.now_ms(), 1, 60000)));
     } else {
       wake_.wait(lock);
     }

@@ -1,5 +1,5 @@
-// The central hospital's server, without its network: everything that a site may ask of it, and all that a person may want.
-// src/wire puts it on the network, src/dashboard on web pages.
+// The central hospital's server, without its network: everything that a site may ask of it, and all
+// that a person may want. src/wire puts it on the network, src/dashboard on web pages.
 #ifndef MANAKO_SERVER_SERVER_H_
 #define MANAKO_SERVER_SERVER_H_
 
@@ -23,8 +23,9 @@
 
 namespace manako {
 
-// Crash-only: there is nothing to do before it ends, and a new one goes on where it was. Thread-safe. Every member that takes
-// a site's name believes it: who it is was settled by its certificate.
+// Crash-only: there is nothing to do before it ends, and a new one goes on where it was.
+// Thread-safe. Every member that takes a site's name believes it: who it is was settled by its
+// certificate.
 class Server {
  public:
   struct Options {
@@ -35,10 +36,11 @@ class Server {
     FederationStore* store = nullptr;
     std::function<int64_t()> now_ms;                 // since 1970
     std::function<void(std::string_view line)> log;  // any thread
-    // Puts a receipt on record before it is given, once; fills in its log_seq and log_hash. May be empty.
+    // Puts a receipt on record before it is given, once; fills in its log_seq and log_hash. May be
+    // empty.
     std::function<absl::Status(const std::string& site, Receipt& receipt)> record;
-    // Is told each event of the database behind number `events_behind`, in order, on a thread of the server's. An error: told
-    // again later. May be empty.
+    // Is told each event of the database behind number `events_behind`, in order, on a thread of
+    // the server's. An error: told again later. May be empty.
     std::function<absl::Status(const EventRecord& event)> on_event;
     int64_t events_behind = 0;
   };
@@ -52,27 +54,31 @@ class Server {
   // The next thing for a site to do; none at the moment.
   std::optional<SiteTask> NextTask(const std::string& site);
   absl::Status Answer(const std::string& site, const SiteAnswer& answer);
-  absl::StatusOr<StatusReply> ReportStatus(const std::string& site, const SiteStatus& status, const std::string& version,
-                                           const std::string& address);
+  absl::StatusOr<StatusReply> ReportStatus(const std::string& site, const SiteStatus& status,
+                                           const std::string& version, const std::string& address);
   // A new connection of the site: what it had given up, it may try again.
   void SiteConnected(const std::string& site);
   // The file that an artifact is, which the site may read. NotFound.
-  absl::StatusOr<std::string> ArtifactPath(const std::string& site, const std::string& run, const ArtifactId& artifact);
+  absl::StatusOr<std::string> ArtifactPath(const std::string& site, const std::string& run,
+                                           const ArtifactId& artifact);
 
-  // An upload goes on at the offset reached, whatever happened in between; or it is not needed, because the update has been
-  // kept before (then `receipt` is its receipt).
+  // An upload goes on at the offset reached, whatever happened in between; or it is not needed,
+  // because the update has been kept before (then `receipt` is its receipt).
   struct UploadState {
     int64_t offset = 0;
     std::optional<Receipt> receipt;
   };
   absl::StatusOr<UploadState> BeginUpload(const std::string& site, const Submission& submission);
-  // The next bytes. OutOfRange: another offset is the next. InvalidArgument: more than was announced.
-  absl::Status AppendUpload(const std::string& site, const Submission& submission, int64_t offset, std::string_view bytes);
-  // Judges the update whose bytes are here. FailedPrecondition: they are not, all of them. Unavailable: the round is being
-  // closed this moment; ask again.
+  // The next bytes. OutOfRange: another offset is the next. InvalidArgument: more than was
+  // announced.
+  absl::Status AppendUpload(const std::string& site, const Submission& submission, int64_t offset,
+                            std::string_view bytes);
+  // Judges the update whose bytes are here. FailedPrecondition: they are not, all of them.
+  // Unavailable: the round is being closed this moment; ask again.
   absl::StatusOr<Receipt> Submit(const std::string& site, const Submission& submission);
 
-  // Reads from the database what people want now: new runs, started, paused and cancelled ones, revoked sites.
+  // Reads from the database what people want now: new runs, started, paused and cancelled ones,
+  // revoked sites.
   void Sync();
 
  private:
@@ -81,16 +87,19 @@ class Server {
   void SyncLocked();
   void Reload(const std::string& run);
   void Work();
-  // The clock's and the answers' consequences. Gives the time at which it is due again; 0: not by time alone.
+  // The clock's and the answers' consequences. Gives the time at which it is due again; 0: not by
+  // time alone.
   int64_t AdvanceLocked(std::unique_lock<std::mutex>& lock);
   void Changed();
   void TellEvents();
-  // Tells the person here what the disk or the database does; the same again not before a minute. Gives the status back.
+  // Tells the person here what the disk or the database does; the same again not before a minute.
+  // Gives the status back.
   absl::Status Noted(absl::Status status);
   // A receipt that is given again, or for the first time: on record either way.
   absl::Status Record(const std::string& site, Receipt& receipt) const;
   ServerRun* Find(const std::string& run);
-  absl::StatusOr<std::shared_ptr<Upload>> UploadOf(const std::string& site, const Submission& submission);
+  absl::StatusOr<std::shared_ptr<Upload>> UploadOf(const std::string& site,
+                                                   const Submission& submission);
 
   Options options_;
   Deps deps_;

@@ -28,7 +28,8 @@ std::shared_ptr<const ModelSpec> Spec() {
   return spec;
 }
 
-// A server with its folder, and sites that do as they are told without any learning: a site adds its number to every parameter.
+// A server with its folder, and sites that do as they are told without any learning: a site adds
+// its number to every parameter.
 class ServerTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -52,7 +53,8 @@ class ServerTest : public testing::Test {
   void CreateRun(const std::string& id = "run") {
     ASSERT_TRUE(config_.Validate().ok()) << config_.Validate();
     const RunFolder run(folder_ + "/runs/" + id);
-    ASSERT_TRUE(run.Create(ParameterSet::Zero(Spec()), *ParseArrayEncoding(config_.run.encoding), 1).ok());
+    ASSERT_TRUE(
+        run.Create(ParameterSet::Zero(Spec()), *ParseArrayEncoding(config_.run.encoding), 1).ok());
     RunRecord record;
     record.id = id;
     record.config = config_.ToToml();
@@ -67,9 +69,11 @@ class ServerTest : public testing::Test {
     deps.now_ms = [this] { return now_ms_.load(); };
     deps.log = [this](std::string_view line) { log_ += std::string(line) + "\n"; };
     deps.record = [this](const std::string& site, Receipt& receipt) {
-      const std::string word = fmt::format("{} {} {}", site, receipt.round, static_cast<int>(receipt.state));
+      const std::string word =
+          fmt::format("{} {} {}", site, receipt.round, static_cast<int>(receipt.state));
       const std::lock_guard lock(records_mutex_);
-      receipt.log_seq = records_.emplace(word, static_cast<int64_t>(records_.size()) + 1).first->second;
+      receipt.log_seq =
+          records_.emplace(word, static_cast<int64_t>(records_.size()) + 1).first->second;
       return record_error_;
     };
     deps.on_event = [this](const EventRecord& event) {
@@ -81,7 +85,10 @@ class ServerTest : public testing::Test {
     auto server = Server::Open({folder_, 2}, deps);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
-    server_->set_on_change([this] { changes_.fetch_add(1); changes_.notify_all(); });
+    server_->set_on_change([this] {
+      changes_.fetch_add(1);
+      changes_.notify_all();
+    });
   }
   void Restart() {
     server_.reset();
@@ -122,7 +129,8 @@ class ServerTest : public testing::Test {
   }
 
   // Trains: the model plus `add`, as a file; and what goes with it.
-  Submission Train(const RoundTask& task, const std::string& site, float add, ArrayEncoding encoding = ArrayEncoding::kFloat32) {
+  Submission Train(const RoundTask& task, const std::string& site, float add,
+                   ArrayEncoding encoding = ArrayEncoding::kFloat32) {
     const auto path = server_->ArtifactPath(site, task.run, task.model);
     EXPECT_TRUE(path.ok()) << path.status();
     ParameterSet model = *ReadModelFile(*path, Spec(), 1);
@@ -133,8 +141,10 @@ class ServerTest : public testing::Test {
     ArrayFileHeader header;
     header.spec_hash = Spec()->hash();
     header.base_digest = task.model.sha256;
-    header.sections = {{"model", static_cast<uint64_t>(Spec()->size()), encoding, IsLossy(encoding)}};
-    const std::vector<ArrayPiece> pieces = {{.values = model.values.values(), .base = base.values.values()}};
+    header.sections = {
+        {"model", static_cast<uint64_t>(Spec()->size()), encoding, IsLossy(encoding)}};
+    const std::vector<ArrayPiece> pieces = {
+        {.values = model.values.values(), .base = base.values.values()}};
     const auto summary = WriteArrayFile(UpdateFile(site), header, pieces);
     EXPECT_TRUE(summary.ok()) << summary.status();
     Submission submission;
@@ -154,7 +164,8 @@ class ServerTest : public testing::Test {
     std::ifstream file(UpdateFile(site), std::ios::binary);
     const std::string bytes((std::istreambuf_iterator<char>(file)), {});
     for (size_t at = static_cast<size_t>(state.offset); at < bytes.size(); at += 100'000) {
-      MANAKO_RETURN_IF_ERROR(server_->AppendUpload(site, submission, static_cast<int64_t>(at), std::string_view(bytes).substr(at, 100'000)));
+      MANAKO_RETURN_IF_ERROR(server_->AppendUpload(site, submission, static_cast<int64_t>(at),
+                                                   std::string_view(bytes).substr(at, 100'000)));
     }
     for (int i = 0; i < 1000; ++i) {
       auto receipt = server_->Submit(site, submission);
@@ -165,11 +176,15 @@ class ServerTest : public testing::Test {
   }
 
   // A site's part of a round: tests the model if asked, trains, sends.
-  void DoRound(const std::string& site, int round, float add, double auc = 0.5, ArrayEncoding encoding = ArrayEncoding::kFloat32) {
+  void DoRound(const std::string& site, int round, float add, double auc = 0.5,
+               ArrayEncoding encoding = ArrayEncoding::kFloat32) {
     const auto task = Next<RoundTask>(site);
     ASSERT_TRUE(task.has_value()) << site << " " << round << "\n" << log_;
     ASSERT_EQ(task->round, round);
-    if (task->evaluate) ASSERT_TRUE(server_->Answer(site, Evaluation{task->run, round - 1, "", Result(auc), Result(auc)}).ok());
+    if (task->evaluate)
+      ASSERT_TRUE(
+          server_->Answer(site, Evaluation{task->run, round - 1, "", Result(auc), Result(auc)})
+              .ok());
     const auto receipt = Send(site, Train(*task, site, add, encoding));
     ASSERT_TRUE(receipt.ok()) << receipt.status();
     ASSERT_EQ(receipt->state, Receipt::State::kKept) << receipt->why;
@@ -178,7 +193,10 @@ class ServerTest : public testing::Test {
     const auto task = Next<TestTask>(site);
     ASSERT_TRUE(task.has_value());
     ASSERT_EQ(task->round, round);
-    ASSERT_TRUE(server_->Answer(site, Evaluation{task->run, round, task->trained_by, Result(auc), Result(auc)}).ok());
+    ASSERT_TRUE(
+        server_
+            ->Answer(site, Evaluation{task->run, round, task->trained_by, Result(auc), Result(auc)})
+            .ok());
   }
 
   float FirstParameter(int round) {
@@ -198,7 +216,8 @@ class ServerTest : public testing::Test {
   std::unique_ptr<Server> server_;
 };
 
-const std::vector<std::pair<std::string, float>> kSites = {{"east", 1.0f}, {"north", 2.0f}, {"west", 6.0f}};
+const std::vector<std::pair<std::string, float>> kSites = {
+    {"east", 1.0f}, {"north", 2.0f}, {"west", 6.0f}};
 
 TEST_F(ServerTest, ARunFromOfferToEnd) {
   CreateRun();
@@ -219,7 +238,8 @@ TEST_F(ServerTest, ARunFromOfferToEnd) {
   }
   EXPECT_EQ(FirstParameter(3), 9.0f);
   EXPECT_EQ(FirstParameter(2), 6.0f);
-  EXPECT_FALSE(fs::exists(folder_ + "/runs/run/models/round-1.arr"));  // nobody can ask for it any more
+  EXPECT_FALSE(
+      fs::exists(folder_ + "/runs/run/models/round-1.arr"));  // nobody can ask for it any more
   EXPECT_TRUE(fs::is_empty(folder_ + "/runs/run/spool"));
   EXPECT_TRUE(fs::is_empty(folder_ + "/runs/run/incoming"));
   const auto run = *store_->Run("run");
@@ -262,12 +282,17 @@ TEST_F(ServerTest, AnUploadGoesOnAtItsOffset) {
   const Submission submission = Train(*task, "east", 1);
   EXPECT_EQ(server_->BeginUpload("east", submission)->offset, 0);
   ASSERT_TRUE(server_->AppendUpload("east", submission, 0, std::string(10, 'x')).ok());
-  EXPECT_EQ(server_->AppendUpload("east", submission, 0, "y").code(), absl::StatusCode::kOutOfRange);
-  EXPECT_EQ(server_->AppendUpload("east", submission, 10, std::string(static_cast<size_t>(submission.artifact.bytes), 'x')).code(),
+  EXPECT_EQ(server_->AppendUpload("east", submission, 0, "y").code(),
+            absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(server_
+                ->AppendUpload("east", submission, 10,
+                               std::string(static_cast<size_t>(submission.artifact.bytes), 'x'))
+                .code(),
             absl::StatusCode::kInvalidArgument);
   Restart();
   EXPECT_EQ(server_->BeginUpload("east", submission)->offset, 10);
-  EXPECT_THAT(std::string(MessageOf(server_->Submit("east", submission).status())), HasSubstr("10 of"));
+  EXPECT_THAT(std::string(MessageOf(server_->Submit("east", submission).status())),
+              HasSubstr("10 of"));
   // Those bytes were nonsense: the update is refused, and the same upload begins anew.
   const auto receipt = Send("east", submission);
   EXPECT_EQ(receipt.status().code(), absl::StatusCode::kInvalidArgument);
@@ -294,34 +319,47 @@ TEST_F(ServerTest, HostileUpdatesAreRefusedAndSpoilNothing) {
   Submission west = Train(*west_task, "west", 6);
   Submission wrong = west;
   wrong.round = 2;
-  EXPECT_THAT(std::string(MessageOf(Send("west", wrong).status())), HasSubstr("round 1 is the next"));
+  EXPECT_THAT(std::string(MessageOf(Send("west", wrong).status())),
+              HasSubstr("round 1 is the next"));
   wrong = west;
   wrong.images = 21;  // it took part with 20
   EXPECT_THAT(std::string(MessageOf(Send("west", wrong).status())), HasSubstr("counts 21"));
   wrong = west;
   wrong.artifact.bytes = int64_t{1} << 50;
-  EXPECT_THAT(std::string(MessageOf(server_->BeginUpload("west", wrong).status())), HasSubstr("at most"));
+  EXPECT_THAT(std::string(MessageOf(server_->BeginUpload("west", wrong).status())),
+              HasSubstr("at most"));
   wrong = west;
   wrong.artifact.sha256 = "../../../etc/passwd";
-  EXPECT_THAT(std::string(MessageOf(server_->BeginUpload("west", wrong).status())), HasSubstr("no SHA-256"));
+  EXPECT_THAT(std::string(MessageOf(server_->BeginUpload("west", wrong).status())),
+              HasSubstr("no SHA-256"));
   wrong = west;
   wrong.artifact.sha256[0] = wrong.artifact.sha256[0] == 'a' ? 'b' : 'a';
   EXPECT_EQ(Send("west", wrong)->state, Receipt::State::kRefused);
-  EXPECT_EQ(server_->BeginUpload("south", west).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(server_->BeginUpload("south", west).status().code(),
+            absl::StatusCode::kFailedPrecondition);
   wrong = west;
   wrong.model_sha256 = std::string(64, 'a');
   EXPECT_THAT(std::string(MessageOf(Send("west", wrong).status())), HasSubstr("another model"));
   wrong = west;
   wrong.run = "other";
-  EXPECT_EQ(server_->BeginUpload("west", wrong).status().code(), absl::StatusCode::kFailedPrecondition);
-  EXPECT_EQ(server_->ArtifactPath("west", "run", {std::string(64, 'a'), 1}).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(server_->ArtifactPath("south", "run", west_task->model).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(server_->BeginUpload("west", wrong).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(server_->ArtifactPath("west", "run", {std::string(64, 'a'), 1}).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(server_->ArtifactPath("south", "run", west_task->model).status().code(),
+            absl::StatusCode::kNotFound);
   EXPECT_FALSE(server_->Answer("west", Evaluation{"run", 7, "", Result(1), Result(1)}).ok());
-  EXPECT_FALSE(server_->Answer("west", OfferAnswer{"run", OfferAnswer::State::kReady, {{1}, {1}, {1}}, ""}).ok() &&
-               server_->Answer("south", OfferAnswer{"run", OfferAnswer::State::kReady, {{1, 1}, {1, 1}, {1, 1}}, ""}).ok());
+  EXPECT_FALSE(
+      server_->Answer("west", OfferAnswer{"run", OfferAnswer::State::kReady, {{1}, {1}, {1}}, ""})
+          .ok() &&
+      server_
+          ->Answer("south",
+                   OfferAnswer{"run", OfferAnswer::State::kReady, {{1, 1}, {1, 1}, {1, 1}}, ""})
+          .ok());
 }
 
-// Killed behind its receipt, a site sends the same update again, perhaps when its round is long closed: it counted, and still did.
+// Killed behind its receipt, a site sends the same update again, perhaps when its round is long
+// closed: it counted, and still did.
 TEST_F(ServerTest, AnUpdateThatCountedIsNeverLate) {
   CreateRun();
   Start();
@@ -343,7 +381,8 @@ TEST_F(ServerTest, AnUpdateThatCountedIsNeverLate) {
   }
 }
 
-// Its receipt said that it was kept; that it does not count after all is told with the next task, and is on record too.
+// Its receipt said that it was kept; that it does not count after all is told with the next task,
+// and is on record too.
 TEST_F(ServerTest, AnUpdateThatIsRefusedAtTheCloseIsToldSo) {
   config_.run.quorum = 2;
   config_.run.deadline_minutes = 60;
@@ -373,7 +412,8 @@ TEST_F(ServerTest, AnUpdateThatIsRefusedAtTheCloseIsToldSo) {
   EXPECT_EQ(records_.size(), 12u);  // nine that were kept, three that were refused
 }
 
-// The update counts from the moment that it is kept; its receipt is not given before it is on record.
+// The update counts from the moment that it is kept; its receipt is not given before it is on
+// record.
 TEST_F(ServerTest, AReceiptThatCouldNotBePutOnRecordIsGivenLater) {
   CreateRun();
   Start();
@@ -496,7 +536,9 @@ TEST_F(ServerTest, PauseResumeAndCancel) {
   ASSERT_TRUE(store_->Want("run", "cancelled", 1).ok());
   server_->Sync();
   EXPECT_EQ(Next<EndTask>("north")->state, "cancelled");
-  EXPECT_EQ(server_->ReportStatus("north", {"training", "run", 1, 5, 10, 3.0}, "0.1.0", "127.0.0.1")->drop_run, "run");
+  EXPECT_EQ(server_->ReportStatus("north", {"training", "run", 1, 5, 10, 3.0}, "0.1.0", "127.0.0.1")
+                ->drop_run,
+            "run");
 }
 
 TEST_F(ServerTest, AllRefusingEndsTheRunWithTheReason) {
@@ -504,9 +546,13 @@ TEST_F(ServerTest, AllRefusingEndsTheRunWithTheReason) {
   Start();
   for (const auto& [site, add] : kSites) {
     ASSERT_TRUE(Next<OfferTask>(site).has_value());
-    ASSERT_TRUE(server_->Answer(site, OfferAnswer{"run", OfferAnswer::State::kRefused, {}, "too few images"}).ok());
+    ASSERT_TRUE(
+        server_
+            ->Answer(site, OfferAnswer{"run", OfferAnswer::State::kRefused, {}, "too few images"})
+            .ok());
   }
-  for (int i = 0; i < 1000 && store_->Run("run")->state != "failed"; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (int i = 0; i < 1000 && store_->Run("run")->state != "failed"; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_EQ(store_->Run("run")->state, "failed");
   EXPECT_THAT(store_->Run("run")->why, HasSubstr("0 sites take part"));
 }
@@ -527,8 +573,13 @@ TEST_F(ServerTest, CrossSiteTestsGoByPassingModels) {
       const auto path = server_->ArtifactPath(site, "run", task->model);
       ASSERT_TRUE(path.ok());
       const float first = ReadModelFile(*path, Spec(), 1)->values.data()[0];
-      EXPECT_EQ(first, task->trained_by.empty() ? 3.0f : task->trained_by == "east" ? 1.0f : task->trained_by == "north" ? 2.0f : 6.0f);
-      ASSERT_TRUE(server_->Answer(site, Evaluation{"run", 1, task->trained_by, Result(0.5), Result(0.5)}).ok());
+      EXPECT_EQ(first, task->trained_by.empty()      ? 3.0f
+                       : task->trained_by == "east"  ? 1.0f
+                       : task->trained_by == "north" ? 2.0f
+                                                     : 6.0f);
+      ASSERT_TRUE(
+          server_->Answer(site, Evaluation{"run", 1, task->trained_by, Result(0.5), Result(0.5)})
+              .ok());
     }
     EXPECT_THAT(of, UnorderedElementsAre("", "east", "north", "west"));
   }
@@ -543,7 +594,8 @@ TEST_F(ServerTest, ChangesAreAddedToTheServersOwnModel) {
   Start();
   for (const auto& [site, add] : kSites) Ready(site);
   for (int round = 1; round <= 3; ++round) {
-    for (const auto& [site, add] : kSites) DoRound(site, round, add / 128, 0.5, ArrayEncoding::kBfloat16);
+    for (const auto& [site, add] : kSites)
+      DoRound(site, round, add / 128, 0.5, ArrayEncoding::kBfloat16);
   }
   ASSERT_TRUE(Next<TestTask>("east").has_value());
   EXPECT_NEAR(FirstParameter(3), 9.0 / 128, 1e-3);

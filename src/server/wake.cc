@@ -15,14 +15,16 @@
 namespace manako {
 namespace {
 
-// A socket's path has at most 107 bytes; a folder's own may be longer, so it is reached through its open folder.
+// A socket's path has at most 107 bytes; a folder's own may be longer, so it is reached through its
+// open folder.
 struct Address {
   explicit Address(const std::string& folder) {
     address.sun_family = AF_UNIX;
     path = folder + "/wake";
     if (path.size() >= sizeof(address.sun_path)) {
       char cwd[4096];
-      if (::getcwd(cwd, sizeof(cwd)) != nullptr && path.starts_with(std::string(cwd) + "/")) path = path.substr(std::strlen(cwd) + 1);
+      if (::getcwd(cwd, sizeof(cwd)) != nullptr && path.starts_with(std::string(cwd) + "/"))
+        path = path.substr(std::strlen(cwd) + 1);
     }
     fits = path.size() < sizeof(address.sun_path);
     if (fits) std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
@@ -49,12 +51,16 @@ WakeListener::WakeListener(std::string path, int fd, int end_fd, std::function<v
         }
       }) {}
 
-absl::StatusOr<std::unique_ptr<WakeListener>> WakeListener::Start(const std::string& folder, std::function<void()> ring) {
+absl::StatusOr<std::unique_ptr<WakeListener>> WakeListener::Start(const std::string& folder,
+                                                                  std::function<void()> ring) {
   const Address address(folder);
-  if (!address.fits) return InvalidArgument("{} is too long a path for a server's folder: use one of at most 100 bytes", folder);
+  if (!address.fits)
+    return InvalidArgument(
+        "{} is too long a path for a server's folder: use one of at most 100 bytes", folder);
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return Internal("cannot make a socket: {}", std::strerror(errno));
-  ::unlink(address.path.c_str());  // of a server that was killed; the folder's lock says that none runs now
+  ::unlink(address.path
+               .c_str());  // of a server that was killed; the folder's lock says that none runs now
   const mode_t before = ::umask(0177);
   const int bound = ::bind(fd, address.get(), sizeof(address.address));
   const int error = errno;
@@ -63,7 +69,8 @@ absl::StatusOr<std::unique_ptr<WakeListener>> WakeListener::Start(const std::str
     ::close(fd);
     return FailedPrecondition("cannot listen at {}: {}", address.path, std::strerror(error));
   }
-  return std::unique_ptr<WakeListener>(new WakeListener(address.path, fd, ::eventfd(0, EFD_CLOEXEC), std::move(ring)));
+  return std::unique_ptr<WakeListener>(
+      new WakeListener(address.path, fd, ::eventfd(0, EFD_CLOEXEC), std::move(ring)));
 }
 
 WakeListener::~WakeListener() {

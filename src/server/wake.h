@@ -11,11 +11,12 @@
 
 namespace manako {
 
-// Listens at `wake` in the server's folder, a datagram socket that only its owner may write to, and calls `ring` on a thread
-// of its own for each ring (several that come together may be one).
+// Listens at `wake` in the server's folder, a datagram socket that only its owner may write to, and
+// calls `ring` on a thread of its own for each ring (several that come together may be one).
 class WakeListener {
  public:
-  static absl::StatusOr<std::unique_ptr<WakeListener>> Start(const std::string& folder, std::function<void()> ring);
+  static absl::StatusOr<std::unique_ptr<WakeListener>> Start(const std::string& folder,
+                                                             std::function<void()> ring);
   ~WakeListener();
 
  private:
@@ -25,7 +26,8 @@ class WakeListener {
   std::thread thread_;
 };
 
-// True when a server heard it. When none runs there is nothing to do: the next one looks at the database first.
+// True when a server heard it. When none runs there is nothing to do: the next one looks at the
+// database first.
 bool Ring(const std::string& folder);
 
 }  // namespace manako

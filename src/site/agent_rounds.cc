@@ -132,8 +132,7 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
     }
     return Fail(task.run, task.round, given.status());
   }
-  if (given->exact && !task.model_digest.empty() &&
-      given->model->Digest() != task.model_digest) {
+  if (given->exact && !task.model_digest.empty() && given->model->Digest() != task.model_digest) {
     return Fail(task.run, task.round,
                 absl::DataLossError("the model is not the one that the task names"));
   }

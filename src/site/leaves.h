@@ -15,7 +15,8 @@ namespace manako {
 // page has each line in Japanese, too (web/src/site/lines.ts).
 std::vector<std::string> LeavesOf(const FederatedRunConfig& config, const SitePolicy& policy);
 // The same of a run whose agreement is in the site's folder. None where it cannot be read.
-std::vector<std::string> LeavesOf(const SiteFolder& folder, const std::string& run, const SitePolicy& policy);
+std::vector<std::string> LeavesOf(const SiteFolder& folder, const std::string& run,
+                                  const SitePolicy& policy);
 
 }  // namespace manako
 

@@ -65,7 +65,8 @@ class Ledger {
   // already.
   absl::Status BeforeAnswer(const SiteAnswer& answer);
   absl::Status BeforeSubmit(const Submission& submission);
-  // The server's word. The same one again adds nothing; that an update which was kept is refused after all is another.
+  // The server's word. The same one again adds nothing; that an update which was kept is refused
+  // after all is another.
   absl::Status Add(const Receipt& receipt);
   // Whether the server has given its word on that submission.
   bool HasReceipt(const Submission& submission) const;

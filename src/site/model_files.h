@@ -30,9 +30,9 @@ struct WrittenUpdate {
 };
 
 // Writes an update against the model that it was trained from, which the file names by
-// its SHA-256 (task.model): "model", in float32 as values (coded against the given model, which loses
-// nothing) or else as a change; then update.extra in float32. `residual` is what earlier updates
-// lost to the encoding; `new_residual` what this one and they did; both empty for float32.
+// its SHA-256 (task.model): "model", in float32 as values (coded against the given model, which
+// loses nothing) or else as a change; then update.extra in float32. `residual` is what earlier
+// updates lost to the encoding; `new_residual` what this one and they did; both empty for float32.
 // InvalidArgument: a number that is not finite.
 absl::StatusOr<WrittenUpdate> WriteUpdate(const Update& update, const GivenModel& given,
                                           const RoundTask& task, const std::string& encoding,

@@ -35,7 +35,9 @@ struct SiteFolder {
   std::string approvals() const { return root + "/approvals"; }
   std::string runs() const { return root + "/runs"; }
   std::string run(const std::string& run) const { return root + "/runs/" + run; }
-  std::string agreement(const std::string& run) const { return root + "/runs/" + run + "/run.toml"; }
+  std::string agreement(const std::string& run) const {
+    return root + "/runs/" + run + "/run.toml";
+  }
   std::string models(const std::string& run) const { return root + "/runs/" + run + "/models"; }
   std::string cache() const { return root + "/cache"; }
 };

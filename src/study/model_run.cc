@@ -247,7 +247,8 @@ void ModelRun::CloseRound() {
     return Fail(status);
   }
   seconds_ += SecondsSince(round_began_);
-  if (options_.config.federation.patience > 0 && choice_.since_best >= options_.config.federation.patience)
+  if (options_.config.federation.patience > 0 &&
+      choice_.since_best >= options_.config.federation.patience)
     coordinator_->Stop();
   if (!coordinator_->finished() && SecondsSince(last_save_) >= options_.checkpoint_seconds) {
     if (absl::Status status = SaveState(); !status.ok()) return Fail(status);
@@ -291,7 +292,8 @@ absl::Status ModelRun::JudgeRound(RoundRecord record) {
   MANAKO_RETURN_IF_ERROR(deps_.journal->status());
 
   // The test set has no say in this.
-  std::vector<int64_t> images(static_cast<size_t>(validation.images.empty() ? 0 : validation.classes));
+  std::vector<int64_t> images(
+      static_cast<size_t>(validation.images.empty() ? 0 : validation.classes));
   for (const int label : validation.labels) ++images[static_cast<size_t>(label)];
   const RoundChooser chooser(options_.config.federation.select, std::move(images));
   if (chooser.Add(choice_, record.round, auc, validation.loss)) {

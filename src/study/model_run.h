@@ -91,7 +91,8 @@ class ModelRun {
   // Whether the model of this round is tested: all are, but for rounds of few steps, where it is
   // those that end an epoch.
   bool Judged(int round) const;
-  // Tests the global model, writes the round's line, and keeps it if it is the one to end with so far.
+  // Tests the global model, writes the round's line, and keeps it if it is the one to end with so
+  // far.
   absl::Status JudgeRound(RoundRecord record);
   absl::Status SaveState();
   // Ends a training that fell apart in `round`; what is kept is the round chosen before.

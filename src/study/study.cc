@@ -156,8 +156,12 @@ class Study {
         pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
     if (!note.empty()) notes_.push_back(note);
     why.clear();
-    MANAKO_ASSIGN_OR_RETURN(config_.train.engine, ResolveEngine(pool_.get(), config_.train, config_.data.image_size, &why));
-    if (!why.empty()) notes_.push_back(fmt::format("Training with {}: {}.", config_.train.engine == "fused" ? "the fused engine" : "libtorch", why));
+    MANAKO_ASSIGN_OR_RETURN(config_.train.engine, ResolveEngine(pool_.get(), config_.train,
+                                                                config_.data.image_size, &why));
+    if (!why.empty())
+      notes_.push_back(
+          fmt::format("Training with {}: {}.",
+                      config_.train.engine == "fused" ? "the fused engine" : "libtorch", why));
     return absl::OkStatus();
   }
 

@@ -11,18 +11,22 @@
 
 namespace manako {
 
-// As they are sent: a quarter of the most that is allowed. What a connection that breaks loses of a chunk is sent again, and over a
-// slow line with a proxy that cuts every minute a whole chunk must come through in one piece.
+// As they are sent: a quarter of the most that is allowed. What a connection that breaks loses of a
+// chunk is sent again, and over a slow line with a proxy that cuts every minute a whole chunk must
+// come through in one piece.
 inline constexpr size_t kChunk = 1 << 18;
 // As they are taken.
 inline constexpr size_t kLargestChunk = 1 << 20;
 
-// InvalidArgument: a length that is none. Aborted: damaged on the way. Where it belongs is for the caller to know.
+// InvalidArgument: a length that is none. Aborted: damaged on the way. Where it belongs is for the
+// caller to know.
 inline absl::Status CheckChunk(const v1::Chunk& chunk) {
   if (chunk.data().empty() || chunk.data().size() > kLargestChunk) {
-    return InvalidArgument("a chunk of {} bytes: from 1 to {} are allowed", chunk.data().size(), kLargestChunk);
+    return InvalidArgument("a chunk of {} bytes: from 1 to {} are allowed", chunk.data().size(),
+                           kLargestChunk);
   }
-  if (Crc32c(chunk.data()) != chunk.crc32c()) return absl::AbortedError("a chunk was damaged on the way: send it again");
+  if (Crc32c(chunk.data()) != chunk.crc32c())
+    return absl::AbortedError("a chunk was damaged on the way: send it again");
   return absl::OkStatus();
 }
 

@@ -65,7 +65,8 @@ v1::Task ToProto(const SiteTask& task) {
     to->set_rounds(round->rounds);
     to->mutable_basis()->set_sites(round->basis.sites);
     to->mutable_basis()->set_images(round->basis.images);
-    to->mutable_basis()->mutable_per_class()->Add(round->basis.per_class.begin(), round->basis.per_class.end());
+    to->mutable_basis()->mutable_per_class()->Add(round->basis.per_class.begin(),
+                                                  round->basis.per_class.end());
     to->set_site_index(round->site_index);
     *to->mutable_model() = ToProto(round->model);
     to->set_model_digest(round->model_digest);
@@ -92,7 +93,8 @@ v1::Task ToProto(const SiteTask& task) {
 
 absl::StatusOr<SiteTask> FromProto(const v1::Task& task) {
   switch (task.task_case()) {
-    case v1::Task::kOffer: return OfferTask{task.offer().run(), task.offer().config()};
+    case v1::Task::kOffer:
+      return OfferTask{task.offer().run(), task.offer().config()};
     case v1::Task::kRound: {
       const auto& from = task.round();
       RoundTask out;
@@ -105,9 +107,11 @@ absl::StatusOr<SiteTask> FromProto(const v1::Task& task) {
       out.model_digest = from.model_digest();
       out.evaluate = from.evaluate();
       out.deadline_ms = from.deadline_ms();
-      if (out.round < 1 || out.rounds < out.round || out.basis.sites < 1 || out.basis.images < 1 || out.site_index < 0) {
-        return InvalidArgument("the server asks for round {} of {} with {} images at {} sites, which makes no sense", out.round, out.rounds,
-                               out.basis.images, out.basis.sites);
+      if (out.round < 1 || out.rounds < out.round || out.basis.sites < 1 || out.basis.images < 1 ||
+          out.site_index < 0) {
+        return InvalidArgument(
+            "the server asks for round {} of {} with {} images at {} sites, which makes no sense",
+            out.round, out.rounds, out.basis.images, out.basis.sites);
       }
       if (from.has_amended()) {
         MANAKO_ASSIGN_OR_RETURN(out.amended, FromProto(from.amended()));
@@ -115,17 +119,21 @@ absl::StatusOr<SiteTask> FromProto(const v1::Task& task) {
       return out;
     }
     case v1::Task::kTest: {
-      TestTask out{task.test().run(), task.test().round(), task.test().trained_by(), FromProto(task.test().model()), std::nullopt};
+      TestTask out{task.test().run(), task.test().round(), task.test().trained_by(),
+                   FromProto(task.test().model()), std::nullopt};
       if (task.test().has_amended()) {
         MANAKO_ASSIGN_OR_RETURN(out.amended, FromProto(task.test().amended()));
       }
       return out;
     }
     case v1::Task::kEnd:
-      return EndTask{task.end().run(), task.end().state(), task.end().why(), task.end().round(), FromProto(task.end().model())};
-    case v1::Task::TASK_NOT_SET: return Wait{};
+      return EndTask{task.end().run(), task.end().state(), task.end().why(), task.end().round(),
+                     FromProto(task.end().model())};
+    case v1::Task::TASK_NOT_SET:
+      return Wait{};
   }
-  return InvalidArgument("the server asks for something that this version does not know: update the program");
+  return InvalidArgument(
+      "the server asks for something that this version does not know: update the program");
 }
 
 v1::AnswerRequest ToProto(const SiteAnswer& answer) {
@@ -133,9 +141,10 @@ v1::AnswerRequest ToProto(const SiteAnswer& answer) {
   if (const auto* offer = std::get_if<OfferAnswer>(&answer)) {
     auto* to = out.mutable_offer();
     to->set_run(offer->run);
-    to->set_state(offer->state == OfferAnswer::State::kReady     ? v1::AnswerRequest::Offer::READY
-                  : offer->state == OfferAnswer::State::kRefused ? v1::AnswerRequest::Offer::REFUSED
-                                                                 : v1::AnswerRequest::Offer::WAITS_FOR_APPROVAL);
+    to->set_state(offer->state == OfferAnswer::State::kReady ? v1::AnswerRequest::Offer::READY
+                  : offer->state == OfferAnswer::State::kRefused
+                      ? v1::AnswerRequest::Offer::REFUSED
+                      : v1::AnswerRequest::Offer::WAITS_FOR_APPROVAL);
     *to->mutable_counts() = ToProto(offer->counts);
     to->set_why(offer->why);
   } else if (const auto* evaluation = std::get_if<Evaluation>(&answer)) {
@@ -164,23 +173,35 @@ absl::StatusOr<SiteAnswer> FromProto(const v1::AnswerRequest& answer) {
       const auto& from = answer.offer();
       OfferAnswer out;
       out.run = from.run();
-      out.counts = {ToVector(from.counts().train()), ToVector(from.counts().validation()), ToVector(from.counts().test())};
+      out.counts = {ToVector(from.counts().train()), ToVector(from.counts().validation()),
+                    ToVector(from.counts().test())};
       out.why = from.why().substr(0, 1000);
       switch (from.state()) {
-        case v1::AnswerRequest::Offer::READY: out.state = OfferAnswer::State::kReady; return out;
-        case v1::AnswerRequest::Offer::REFUSED: out.state = OfferAnswer::State::kRefused; return out;
-        case v1::AnswerRequest::Offer::WAITS_FOR_APPROVAL: out.state = OfferAnswer::State::kWaitsForApproval; return out;
-        default: return InvalidArgument("the answer to an offer says neither yes nor no");
+        case v1::AnswerRequest::Offer::READY:
+          out.state = OfferAnswer::State::kReady;
+          return out;
+        case v1::AnswerRequest::Offer::REFUSED:
+          out.state = OfferAnswer::State::kRefused;
+          return out;
+        case v1::AnswerRequest::Offer::WAITS_FOR_APPROVAL:
+          out.state = OfferAnswer::State::kWaitsForApproval;
+          return out;
+        default:
+          return InvalidArgument("the answer to an offer says neither yes nor no");
       }
     }
     case v1::AnswerRequest::kEvaluation: {
       const auto& from = answer.evaluation();
-      return Evaluation{from.run(), from.round(), from.trained_by(), FromProto(from.validation()), FromProto(from.test())};
+      return Evaluation{from.run(), from.round(), from.trained_by(), FromProto(from.validation()),
+                        FromProto(from.test())};
     }
     case v1::AnswerRequest::kFailure:
-      return Failure{answer.failure().run(), answer.failure().round(), answer.failure().why().substr(0, 1000), answer.failure().refused()};
-    case v1::AnswerRequest::kEnd: return EndAnswer{answer.end().run(), answer.end().model_sha256()};
-    case v1::AnswerRequest::ANSWER_NOT_SET: break;
+      return Failure{answer.failure().run(), answer.failure().round(),
+                     answer.failure().why().substr(0, 1000), answer.failure().refused()};
+    case v1::AnswerRequest::kEnd:
+      return EndAnswer{answer.end().run(), answer.end().model_sha256()};
+    case v1::AnswerRequest::ANSWER_NOT_SET:
+      break;
   }
   return InvalidArgument("an answer without content, or of a kind that this server does not know");
 }
@@ -229,10 +250,17 @@ v1::Receipt ToProto(const Receipt& receipt) {
 absl::StatusOr<Receipt> FromProto(const v1::Receipt& receipt) {
   Receipt out;
   switch (receipt.state()) {
-    case v1::Receipt::KEPT: out.state = Receipt::State::kKept; break;
-    case v1::Receipt::LATE: out.state = Receipt::State::kLate; break;
-    case v1::Receipt::REFUSED: out.state = Receipt::State::kRefused; break;
-    default: return InvalidArgument("the server's receipt says neither kept nor refused");
+    case v1::Receipt::KEPT:
+      out.state = Receipt::State::kKept;
+      break;
+    case v1::Receipt::LATE:
+      out.state = Receipt::State::kLate;
+      break;
+    case v1::Receipt::REFUSED:
+      out.state = Receipt::State::kRefused;
+      break;
+    default:
+      return InvalidArgument("the server's receipt says neither kept nor refused");
   }
   out.why = receipt.why();
   out.run = receipt.run();
@@ -256,7 +284,9 @@ v1::Status ToProto(const SiteStatus& status) {
 }
 
 SiteStatus FromProto(const v1::Status& status) {
-  return {status.phase().substr(0, 100), status.run(), status.round(), status.step(), status.steps(), status.images_per_second()};
+  return {
+      status.phase().substr(0, 100), status.run(), status.round(), status.step(), status.steps(),
+      status.images_per_second()};
 }
 
 v1::StatusReply ToProto(const StatusReply& reply) {
@@ -267,6 +297,8 @@ v1::StatusReply ToProto(const StatusReply& reply) {
   return out;
 }
 
-StatusReply FromProto(const v1::StatusReply& reply) { return {reply.drop_run(), reply.why(), reply.time_ms()}; }
+StatusReply FromProto(const v1::StatusReply& reply) {
+  return {reply.drop_run(), reply.why(), reply.time_ms()};
+}
 
 }  // namespace manako

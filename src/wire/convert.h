@@ -1,5 +1,5 @@
-// Messages to core's structs and back. Nothing is believed: a message that could not have come from ToProto() is
-// InvalidArgument.
+// Messages to core's structs and back. Nothing is believed: a message that could not have come from
+// ToProto() is InvalidArgument.
 #ifndef MANAKO_WIRE_CONVERT_H_
 #define MANAKO_WIRE_CONVERT_H_
 

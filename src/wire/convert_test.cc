@@ -34,13 +34,21 @@ TEST(Convert, TasksComeBackAsTheyWere) {
   EXPECT_EQ(task.amended->state, Receipt::State::kRefused);
   EXPECT_EQ(task.amended->why, "too large");
   EXPECT_TRUE(std::holds_alternative<Wait>(*FromProto(ToProto(SiteTask(Wait{})))));
-  EXPECT_EQ(std::get<TestTask>(*FromProto(ToProto(SiteTask(TestTask{"r", 2, "east", {"x", 1}, std::nullopt})))).trained_by, "east");
-  EXPECT_EQ(std::get<EndTask>(*FromProto(ToProto(SiteTask(EndTask{"r", "finished", "", 9, {"x", 1}})))).round, 9);
-  EXPECT_EQ(std::get<OfferTask>(*FromProto(ToProto(SiteTask(OfferTask{"r", "[run]"})))).config, "[run]");
+  EXPECT_EQ(std::get<TestTask>(
+                *FromProto(ToProto(SiteTask(TestTask{"r", 2, "east", {"x", 1}, std::nullopt}))))
+                .trained_by,
+            "east");
+  EXPECT_EQ(
+      std::get<EndTask>(*FromProto(ToProto(SiteTask(EndTask{"r", "finished", "", 9, {"x", 1}}))))
+          .round,
+      9);
+  EXPECT_EQ(std::get<OfferTask>(*FromProto(ToProto(SiteTask(OfferTask{"r", "[run]"})))).config,
+            "[run]");
 }
 
 TEST(Convert, AnswersComeBackAsTheyWere) {
-  const SiteAnswer ready = OfferAnswer{"r", OfferAnswer::State::kWaitsForApproval, {{1, 2}, {3, 4}, {5, 6}}, "why"};
+  const SiteAnswer ready =
+      OfferAnswer{"r", OfferAnswer::State::kWaitsForApproval, {{1, 2}, {3, 4}, {5, 6}}, "why"};
   const auto offer = std::get<OfferAnswer>(*FromProto(ToProto(ready)));
   EXPECT_EQ(offer.state, OfferAnswer::State::kWaitsForApproval);
   EXPECT_EQ(offer.counts.validation, (std::vector<int64_t>{3, 4}));
@@ -58,8 +66,10 @@ TEST(Convert, AnswersComeBackAsTheyWere) {
   EXPECT_EQ(back.test.probabilities, evaluation.test.probabilities);
   EXPECT_EQ(back.test.histogram, evaluation.test.histogram);
   EXPECT_TRUE(std::isnan(back.test.metrics.at("auc")));
-  EXPECT_TRUE(std::get<Failure>(*FromProto(ToProto(SiteAnswer(Failure{"r", 1, "why", true})))).refused);
-  EXPECT_EQ(std::get<EndAnswer>(*FromProto(ToProto(SiteAnswer(EndAnswer{"r", "x"})))).model_sha256, "x");
+  EXPECT_TRUE(
+      std::get<Failure>(*FromProto(ToProto(SiteAnswer(Failure{"r", 1, "why", true})))).refused);
+  EXPECT_EQ(std::get<EndAnswer>(*FromProto(ToProto(SiteAnswer(EndAnswer{"r", "x"})))).model_sha256,
+            "x");
 }
 
 TEST(Convert, NonsenseIsRefused) {

@@ -15,7 +15,8 @@ namespace {
 void Replay(const std::string& folder, void (*body)(std::string_view), size_t stride) {
   body("");
   int inputs = 0;
-  for (const auto& entry : std::filesystem::directory_iterator(MANAKO_SOURCE_DIR "/src/wire/fuzz_corpus/" + folder)) {
+  for (const auto& entry :
+       std::filesystem::directory_iterator(MANAKO_SOURCE_DIR "/src/wire/fuzz_corpus/" + folder)) {
     const std::string input = *ReadFile(entry.path().string());
     ++inputs;
     body(input);

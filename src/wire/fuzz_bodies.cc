@@ -40,7 +40,8 @@ void MustBe(bool good, const char* what) {
 
 // In memory where there is such a folder: nothing here needs a disk.
 std::string NewFolder(const char* name) {
-  const std::string parent = ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : fs::temp_directory_path().string();
+  const std::string parent =
+      ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : fs::temp_directory_path().string();
   const std::string folder = fmt::format("{}/manako-fuzz-{}-{}", parent, name, ::getpid());
   fs::remove_all(folder);
   MustBe(MakeFolders(folder).ok(), "a folder");
@@ -48,7 +49,8 @@ std::string NewFolder(const char* name) {
 }
 
 std::shared_ptr<const ModelSpec> Spec() {
-  static const auto spec = std::make_shared<const ModelSpec>(*ModelSpec::Create({{"w", {4, 5}, TensorKind::kParameter}}));
+  static const auto spec = std::make_shared<const ModelSpec>(
+      *ModelSpec::Create({{"w", {4, 5}, TensorKind::kParameter}}));
   return spec;
 }
 
@@ -67,7 +69,10 @@ FederatedRunConfig RunOfTwoClasses() {
 class Central {
  public:
   Central() : folder_(NewFolder("server")) {
-    MustBe(MakeCentral(folder_, {.name = "Fuzz", .host = "localhost", .port = 1, .more_hosts = {}}, kNow).ok(), "a central hospital");
+    MustBe(MakeCentral(folder_, {.name = "Fuzz", .host = "localhost", .port = 1, .more_hosts = {}},
+                       kNow)
+               .ok(),
+           "a central hospital");
     store_ = *FederationStore::Open(folder_ + "/federation.db");
     enrolment_ = *Enrolment::Open(folder_, store_.get());
     for (const char* site : {"east", "west"}) {
@@ -76,7 +81,10 @@ class Central {
       record.name = site;
       MustBe(store_->Enrol(record, site, 1).ok(), "a site");
     }
-    MustBe(RunFolder(folder_ + "/runs/run").Create(ParameterSet::Zero(Spec()), ArrayEncoding::kFloat32, 1).ok(), "a run's folder");
+    MustBe(RunFolder(folder_ + "/runs/run")
+               .Create(ParameterSet::Zero(Spec()), ArrayEncoding::kFloat32, 1)
+               .ok(),
+           "a run's folder");
     RunRecord record;
     record.id = "run";
     record.config = RunOfTwoClasses().ToToml();
@@ -88,7 +96,12 @@ class Central {
     deps.log = [](std::string_view) {};
     server_ = *Server::Open({folder_, 1}, deps);
     for (const char* site : {"east", "west"}) {
-      MustBe(server_->Answer(site, OfferAnswer{"run", OfferAnswer::State::kReady, {{10, 10}, {2, 2}, {2, 2}}, ""}).ok(), "an answer");
+      MustBe(server_
+                 ->Answer(
+                     site,
+                     OfferAnswer{"run", OfferAnswer::State::kReady, {{10, 10}, {2, 2}, {2, 2}}, ""})
+                 .ok(),
+             "an answer");
     }
     while (!server_->NextTask("east")) ::usleep(100);
     const auto task = server_->NextTask("east");
@@ -148,12 +161,15 @@ void FuzzServerCall(std::string_view bytes) {
     if (answer.ok()) static_cast<void>(server.Answer("east", *answer));
   } else if (call == 1) {
     const auto message = Parse<v1::Status>(bytes);
-    if (message) MustBe(server.ReportStatus("east", FromProto(*message), "fuzz", "nowhere").ok(), "a status is taken");
+    if (message)
+      MustBe(server.ReportStatus("east", FromProto(*message), "fuzz", "nowhere").ok(),
+             "a status is taken");
   } else if (call == 2) {
     const auto message = Parse<v1::DownloadRequest>(bytes);
     if (!message) return;
     const auto path = server.ArtifactPath("east", message->run(), FromProto(message->artifact()));
-    MustBe(!path.ok() || message->artifact().sha256() == central.model().sha256, "no other file is given out");
+    MustBe(!path.ok() || message->artifact().sha256() == central.model().sha256,
+           "no other file is given out");
   } else if (call == 3 || call == 4) {
     const auto message = Parse<v1::Submission>(bytes);
     if (!message) return;
@@ -165,7 +181,9 @@ void FuzzServerCall(std::string_view bytes) {
     }
   } else if (call == 5) {
     const auto message = Parse<v1::EnrolRequest>(bytes);
-    if (message) MustBe(!central.enrolment().Enrol(message->token(), message->request(), kNow).ok(), "nobody joins uninvited");
+    if (message)
+      MustBe(!central.enrolment().Enrol(message->token(), message->request(), kNow).ok(),
+             "nobody joins uninvited");
   } else {
     const auto message = Parse<v1::RenewRequest>(bytes);
     if (message) static_cast<void>(central.enrolment().Renew("west", message->request(), kNow));
@@ -179,7 +197,8 @@ void FuzzUpload(std::string_view bytes) {
   bool begun = false;
   int64_t offset = 0;
   while (bytes.size() >= 2) {
-    const size_t size = static_cast<unsigned char>(bytes[0]) + 256u * static_cast<unsigned char>(bytes[1]);
+    const size_t size =
+        static_cast<unsigned char>(bytes[0]) + 256u * static_cast<unsigned char>(bytes[1]);
     bytes.remove_prefix(2);
     const auto part = Parse<v1::UploadPart>(bytes.substr(0, size));
     bytes.remove_prefix(std::min(size, bytes.size()));
@@ -193,7 +212,8 @@ void FuzzUpload(std::string_view bytes) {
     } else if (part->has_chunk()) {
       if (!CheckChunk(part->chunk()).ok()) return;
       const auto& chunk = part->chunk();
-      const absl::Status status = central.server().AppendUpload("west", submission, chunk.offset(), chunk.data());
+      const absl::Status status =
+          central.server().AppendUpload("west", submission, chunk.offset(), chunk.data());
       MustBe(begun || !status.ok(), "no bytes are taken before they are announced");
       if (!status.ok()) return;
       MustBe(chunk.offset() == offset, "bytes join");
@@ -203,7 +223,8 @@ void FuzzUpload(std::string_view bytes) {
       return;
     }
   }
-  if (begun && offset == submission.artifact.bytes) static_cast<void>(central.server().Submit("west", submission));
+  if (begun && offset == submission.artifact.bytes)
+    static_cast<void>(central.server().Submit("west", submission));
   ExpectWhole(central);
 }
 
@@ -217,14 +238,17 @@ class NoLearner : public Learner {
     update.images = update.visits = 20;
     return update;
   }
-  absl::StatusOr<Predictions> Evaluate(const ParameterSet&, ExampleSet) override { return absl::NotFoundError("no images"); }
+  absl::StatusOr<Predictions> Evaluate(const ParameterSet&, ExampleSet) override {
+    return absl::NotFoundError("no images");
+  }
   LearnerState SaveState() const override { return {}; }
   absl::Status RestoreState(LearnerState) override { return absl::OkStatus(); }
 };
 
 class NoWork : public SiteWork {
  public:
-  absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(const FederatedRunConfig&, const std::function<void(int64_t, int64_t)>&) override {
+  absl::StatusOr<std::unique_ptr<PreparedRun>> Prepare(
+      const FederatedRunConfig&, const std::function<void(int64_t, int64_t)>&) override {
     return std::make_unique<Prepared>();
   }
 
@@ -233,10 +257,13 @@ class NoWork : public SiteWork {
    public:
     const SiteCounts& counts() const override { return counts_; }
     std::shared_ptr<const ModelSpec> spec() const override { return Spec(); }
-    absl::StatusOr<std::unique_ptr<Learner>> MakeLearner(const FederatedRunConfig&, const RunBasis&, int) override {
+    absl::StatusOr<std::unique_ptr<Learner>> MakeLearner(const FederatedRunConfig&, const RunBasis&,
+                                                         int) override {
       return std::make_unique<NoLearner>();
     }
-    absl::Status Export(const ParameterSet&, const std::string&, const std::string&) override { return absl::OkStatus(); }
+    absl::Status Export(const ParameterSet&, const std::string&, const std::string&) override {
+      return absl::OkStatus();
+    }
 
    private:
     SiteCounts counts_{{20, 20}, {5, 5}, {5, 5}};
@@ -254,7 +281,8 @@ class ServerOfOneWord : public ServerChannel {
 
   absl::StatusOr<SiteTask> NextTask() override {
     switch (turn_++) {
-      case 0: return OfferTask{"run", RunOfTwoClasses().ToToml()};
+      case 0:
+        return OfferTask{"run", RunOfTwoClasses().ToToml()};
       case 1:
         if (task) return *task;
         [[fallthrough]];
@@ -268,19 +296,25 @@ class ServerOfOneWord : public ServerChannel {
         round.model = {sha256.value_or(""), static_cast<int64_t>(fs::file_size(model))};
         return round;
       }
-      default: stop.request_stop(); return Wait{};
+      default:
+        stop.request_stop();
+        return Wait{};
     }
   }
   absl::Status Answer(const SiteAnswer&) override { return absl::OkStatus(); }
-  absl::StatusOr<StatusReply> ReportStatus(const SiteStatus&) override { return reply.value_or(StatusReply{}); }
-  absl::Status Download(const std::string&, const ArtifactId& artifact, const std::string& path, const std::function<void(int64_t)>&) override {
+  absl::StatusOr<StatusReply> ReportStatus(const SiteStatus&) override {
+    return reply.value_or(StatusReply{});
+  }
+  absl::Status Download(const std::string&, const ArtifactId& artifact, const std::string& path,
+                        const std::function<void(int64_t)>&) override {
     const auto sha256 = Sha256HexOfFile(model);
     if (!sha256.ok() || *sha256 != artifact.sha256) return absl::NotFoundError("no such file");
     std::error_code error;
     fs::copy_file(model, path, fs::copy_options::overwrite_existing, error);
     return error ? absl::NotFoundError("no copy") : absl::OkStatus();
   }
-  absl::StatusOr<Receipt> Submit(const Submission& submission, const std::string&, const std::function<void(int64_t)>&) override {
+  absl::StatusOr<Receipt> Submit(const Submission& submission, const std::string&,
+                                 const std::function<void(int64_t)>&) override {
     if (receipt) return *receipt;
     Receipt good;
     good.run = submission.run;
@@ -319,11 +353,13 @@ void FuzzServerAnswer(std::string_view bytes) {
   const std::string root = NewFolder("site"), folder = root + "/site";
   MustBe(MakeFolders(folder).ok(), "a site's folder");
   server.model = root + "/model";
-  MustBe(WriteModelFile(ParameterSet::Zero(Spec()), ArrayEncoding::kFloat32, server.model, 1).ok(), "a model");
+  MustBe(WriteModelFile(ParameterSet::Zero(Spec()), ArrayEncoding::kFloat32, server.model, 1).ok(),
+         "a model");
   {
     NoWork work;
     const auto store = *SiteStore::Open(folder);
-    const auto ledger = *Ledger::Open(store->folder().ledger(), key, {{"server:1", "-"}, [] { return kNow; }});
+    const auto ledger =
+        *Ledger::Open(store->folder().ledger(), key, {{"server:1", "-"}, [] { return kNow; }});
     SiteAgent::Options options;
     options.config.server.address = "server:1";
     options.config.server.site = "east";
@@ -337,11 +373,13 @@ void FuzzServerAnswer(std::string_view bytes) {
     deps.store = store.get();
     deps.ledger = ledger.get();
     deps.now_ms = [] { return kNow; };
-    MustBe(SiteAgent(options, deps).Run(server.stop.get_token()).ok(), "no word of the server's ends the agent");
+    MustBe(SiteAgent(options, deps).Run(server.stop.get_token()).ok(),
+           "no word of the server's ends the agent");
   }
   // Nothing is written but in the site's own folder, and what is written down is a ledger.
   int outside = 0;
-  for (const auto& entry : fs::directory_iterator(root)) outside += entry.path() != folder && entry.path() != server.model ? 1 : 0;
+  for (const auto& entry : fs::directory_iterator(root))
+    outside += entry.path() != folder && entry.path() != server.model ? 1 : 0;
   MustBe(outside == 0, "nothing is written outside the site's folder");
   const absl::Status ledger = Ledger::Verify(folder + "/ledger.jsonl", key.public_key(), nullptr);
   MustBe(ledger.ok() || ledger.code() == absl::StatusCode::kNotFound, "the ledger is good");

@@ -29,7 +29,8 @@ namespace {
 
 constexpr int kProtocol = 1;
 constexpr auto kShortCall = std::chrono::seconds(60);
-// A transfer that is slower than this is given up and goes on at the offset reached, in case the connection only looks alive.
+// A transfer that is slower than this is given up and goes on at the offset reached, in case the
+// connection only looks alive.
 constexpr int64_t kSlowestBytesPerSecond = 4096;
 
 grpc::ChannelArguments Arguments() {
@@ -48,7 +49,9 @@ grpc::ChannelArguments Arguments() {
 }
 
 // This machine's fault: to be mended, and not tried again.
-absl::Status FileError(const char* doing, const std::string& path) { return SystemError(doing, path, absl::StatusCode::kFailedPrecondition); }
+absl::Status FileError(const char* doing, const std::string& path) {
+  return SystemError(doing, path, absl::StatusCode::kFailedPrecondition);
+}
 
 // Knows a server by the fingerprint of its authority, and keeps that authority's certificate.
 class PinningVerifier : public grpc::experimental::ExternalCertificateVerifier {
@@ -70,12 +73,17 @@ class PinningVerifier : public grpc::experimental::ExternalCertificateVerifier {
     absl::Status why_;
   };
 
-  PinningVerifier(std::string ca_sha256, std::string host, int64_t now_ms, std::shared_ptr<Finding> finding)
-      : ca_sha256_(std::move(ca_sha256)), host_(std::move(host)), now_ms_(now_ms), finding_(std::move(finding)) {}
-  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
-              grpc::Status* sync_status) override {
+  PinningVerifier(std::string ca_sha256, std::string host, int64_t now_ms,
+                  std::shared_ptr<Finding> finding)
+      : ca_sha256_(std::move(ca_sha256)),
+        host_(std::move(host)),
+        now_ms_(now_ms),
+        finding_(std::move(finding)) {}
+  bool Verify(grpc::experimental::TlsCustomVerificationCheckRequest* request,
+              std::function<void(grpc::Status)>, grpc::Status* sync_status) override {
     const auto chain = request->peer_cert_full_chain();
-    const auto ca = VerifyPinnedChain(std::string_view(chain.data(), chain.size()), ca_sha256_, host_, absl::FromUnixMillis(now_ms_));
+    const auto ca = VerifyPinnedChain(std::string_view(chain.data(), chain.size()), ca_sha256_,
+                                      host_, absl::FromUnixMillis(now_ms_));
     finding_->Set(ca.status());
     *sync_status = ToGrpc(ca.status());
     return true;
@@ -89,22 +97,26 @@ class PinningVerifier : public grpc::experimental::ExternalCertificateVerifier {
 };
 
 Joined FromReply(const v1::EnrolReply& reply, int64_t now_ms) {
-  return {reply.certificate(), reply.authority(), reply.site(), reply.federation(), now_ms - reply.time_ms()};
+  return {reply.certificate(), reply.authority(), reply.site(), reply.federation(),
+          now_ms - reply.time_ms()};
 }
 
 }  // namespace
 
-absl::StatusOr<Joined> JoinFederation(const Invitation& invitation, const PrivateKey& key, const std::string& software, int64_t now_ms) {
+absl::StatusOr<Joined> JoinFederation(const Invitation& invitation, const PrivateKey& key,
+                                      const std::string& software, int64_t now_ms) {
   RequireTls13();
   MANAKO_ASSIGN_OR_RETURN(const std::string request_pem, MakeSiteRequest(key, invitation.site));
   // Kept by gRPC beyond this call, perhaps.
   const auto finding = std::make_shared<PinningVerifier::Finding>();
-  auto verifier = grpc::experimental::ExternalCertificateVerifier::Create<PinningVerifier>(invitation.ca_sha256, invitation.server.host, now_ms, finding);
+  auto verifier = grpc::experimental::ExternalCertificateVerifier::Create<PinningVerifier>(
+      invitation.ca_sha256, invitation.server.host, now_ms, finding);
   grpc::experimental::TlsChannelCredentialsOptions tls;
   tls.set_verify_server_certs(false);
   tls.set_check_call_host(false);
   tls.set_certificate_verifier(verifier);
-  const auto channel = grpc::CreateCustomChannel(ToText(invitation.server), grpc::experimental::TlsCredentials(tls), Arguments());
+  const auto channel = grpc::CreateCustomChannel(
+      ToText(invitation.server), grpc::experimental::TlsCredentials(tls), Arguments());
   const auto stub = v1::Enrolment::NewStub(channel);
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + kShortCall);
@@ -123,23 +135,32 @@ absl::StatusOr<Joined> JoinFederation(const Invitation& invitation, const Privat
   Joined joined = FromReply(reply, now_ms);
   // What came back must be this site's, by the authority that the invitation named.
   MANAKO_ASSIGN_OR_RETURN(const Certificate ca, ParseCertificate(joined.authority));
-  if (ca.fingerprint != invitation.ca_sha256) return absl::PermissionDeniedError("the server answered with another authority than the invitation names");
+  if (ca.fingerprint != invitation.ca_sha256)
+    return absl::PermissionDeniedError(
+        "the server answered with another authority than the invitation names");
   MANAKO_ASSIGN_OR_RETURN(const Certificate own, ParseCertificate(joined.certificate));
-  MANAKO_ASSIGN_OR_RETURN(const std::string site, VerifySiteCertificate(own, ca, absl::FromUnixMillis(now_ms - joined.clock_skew_ms)));
+  MANAKO_ASSIGN_OR_RETURN(
+      const std::string site,
+      VerifySiteCertificate(own, ca, absl::FromUnixMillis(now_ms - joined.clock_skew_ms)));
   if (site != invitation.site || own.spki_sha256 != key.public_key().SpkiSha256()) {
-    return absl::PermissionDeniedError("the server answered with a certificate that is not this site's");
+    return absl::PermissionDeniedError(
+        "the server answered with a certificate that is not this site's");
   }
   return joined;
 }
 
 struct GrpcChannel::Impl {
-  Impl(Options the_options, PrivateKey the_key) : options(std::move(the_options)), key(std::move(the_key)) { Dial(); }
+  Impl(Options the_options, PrivateKey the_key)
+      : options(std::move(the_options)), key(std::move(the_key)) {
+    Dial();
+  }
 
   Options options;
   PrivateKey key;
   std::atomic<bool> greeted = false;
   std::mutex mutex;
-  std::shared_ptr<v1::Federation::Stub> current;  // holds its connection; another one once the certificate is renewed
+  std::shared_ptr<v1::Federation::Stub>
+      current;  // holds its connection; another one once the certificate is renewed
   std::set<grpc::ClientContext*> open;
   bool cancelled = false;
 
@@ -148,7 +169,8 @@ struct GrpcChannel::Impl {
     tls.pem_root_certs = options.authority;
     tls.pem_cert_chain = options.certificate;
     tls.pem_private_key = key.ToPem().text();
-    current = v1::Federation::NewStub(grpc::CreateCustomChannel(ToText(options.server), grpc::SslCredentials(tls), Arguments()));
+    current = v1::Federation::NewStub(
+        grpc::CreateCustomChannel(ToText(options.server), grpc::SslCredentials(tls), Arguments()));
   }
   std::shared_ptr<v1::Federation::Stub> stub() {
     const std::lock_guard lock(mutex);
@@ -183,7 +205,8 @@ struct GrpcChannel::Impl {
 GrpcChannel::GrpcChannel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 GrpcChannel::~GrpcChannel() = default;
 
-absl::StatusOr<std::unique_ptr<GrpcChannel>> GrpcChannel::Connect(Options options, const PrivateKey& key) {
+absl::StatusOr<std::unique_ptr<GrpcChannel>> GrpcChannel::Connect(Options options,
+                                                                  const PrivateKey& key) {
   RequireTls13();
   auto impl = std::make_unique<Impl>(std::move(options), key);
   return std::unique_ptr<GrpcChannel>(new GrpcChannel(std::move(impl)));
@@ -232,11 +255,14 @@ void GrpcChannel::Use(const std::string& certificate) {
 absl::StatusOr<SiteTask> GrpcChannel::NextTask() {
   // A server that was away may be another process now, which knows nothing of this one.
   if (!impl_->greeted) MANAKO_RETURN_IF_ERROR(Hello(0).status());
-  Impl::Call call(impl_.get(), std::chrono::milliseconds(impl_->options.wait_ms) + std::chrono::seconds(30));
+  Impl::Call call(impl_.get(),
+                  std::chrono::milliseconds(impl_->options.wait_ms) + std::chrono::seconds(30));
   v1::NextTaskRequest request;
   request.set_wait_ms(impl_->options.wait_ms);
   v1::Task reply;
-  if (const absl::Status status = FromGrpc(impl_->stub()->NextTask(call.context(), request, &reply)); !status.ok()) {
+  if (const absl::Status status =
+          FromGrpc(impl_->stub()->NextTask(call.context(), request, &reply));
+      !status.ok()) {
     impl_->greeted = false;
     return status;
   }
@@ -252,16 +278,19 @@ absl::Status GrpcChannel::Answer(const SiteAnswer& answer) {
 absl::StatusOr<StatusReply> GrpcChannel::ReportStatus(const SiteStatus& status) {
   Impl::Call call(impl_.get(), kShortCall);
   v1::StatusReply reply;
-  MANAKO_RETURN_IF_ERROR(FromGrpc(impl_->stub()->ReportStatus(call.context(), ToProto(status), &reply)));
+  MANAKO_RETURN_IF_ERROR(
+      FromGrpc(impl_->stub()->ReportStatus(call.context(), ToProto(status), &reply)));
   return FromProto(reply);
 }
 
-absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& artifact, const std::string& path,
+absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& artifact,
+                                   const std::string& path,
                                    const std::function<void(int64_t done)>& progress) {
   const std::string part = path + ".part";
   const int fd = ::open(part.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return FileError("cannot open", part);
-  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd, [](const int* f) { ::close(*f); });
+  const std::unique_ptr<const int, void (*)(const int*)> closer(&fd,
+                                                                [](const int* f) { ::close(*f); });
   struct stat info;
   if (::fstat(fd, &info) != 0) return FileError("cannot look at", part);
   int64_t offset = info.st_size;
@@ -288,7 +317,8 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
       } else {
         size_t done = 0;
         while (done < data.size()) {
-          const ssize_t n = ::pwrite(fd, data.data() + done, data.size() - done, offset + static_cast<int64_t>(done));
+          const ssize_t n = ::pwrite(fd, data.data() + done, data.size() - done,
+                                     offset + static_cast<int64_t>(done));
           if (n < 0 && errno == EINTR) continue;
           if (n < 0) {
             wrong = FileError("cannot write", part);
@@ -308,7 +338,9 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
       return wrong;
     }
     MANAKO_RETURN_IF_ERROR(FromGrpc(reader->Finish()));
-    if (offset != artifact.bytes) return absl::AbortedError(fmt::format("the server sent {} of {} bytes", offset, artifact.bytes));
+    if (offset != artifact.bytes)
+      return absl::AbortedError(
+          fmt::format("the server sent {} of {} bytes", offset, artifact.bytes));
   }
   MANAKO_ASSIGN_OR_RETURN(const std::string sha256, Sha256HexOfFile(part));
   if (sha256 != artifact.sha256) {
@@ -332,7 +364,8 @@ absl::StatusOr<Receipt> GrpcChannel::Submit(const Submission& submission, const 
   if (state.offset() < bytes) {
     const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) return FileError("cannot open", path);
-    const std::unique_ptr<const int, void (*)(const int*)> closer(&fd, [](const int* f) { ::close(*f); });
+    const std::unique_ptr<const int, void (*)(const int*)> closer(
+        &fd, [](const int* f) { ::close(*f); });
     int64_t offset = state.offset();
     Impl::Call call(impl_.get(), Impl::TransferDeadline(bytes - offset));
     v1::UploadState reply;
@@ -349,7 +382,8 @@ absl::StatusOr<Receipt> GrpcChannel::Submit(const Submission& submission, const 
       if (n <= 0) {
         call.context()->TryCancel();
         writer->Finish();
-        return n < 0 ? FileError("cannot read", path) : DataLoss("{} is shorter than the {} bytes that it should have", path, bytes);
+        return n < 0 ? FileError("cannot read", path)
+                     : DataLoss("{} is shorter than the {} bytes that it should have", path, bytes);
       }
       data->resize(static_cast<size_t>(n));
       chunk->set_offset(offset);
@@ -360,7 +394,8 @@ absl::StatusOr<Receipt> GrpcChannel::Submit(const Submission& submission, const 
     }
     if (open) writer->WritesDone();
     const absl::Status sent = FromGrpc(writer->Finish());
-    // Another connection of this site has been here in between: the next try begins where that one came to.
+    // Another connection of this site has been here in between: the next try begins where that one
+    // came to.
     if (sent.code() == absl::StatusCode::kOutOfRange) return absl::AbortedError(sent.message());
     MANAKO_RETURN_IF_ERROR(sent);
   }

@@ -18,12 +18,14 @@ namespace manako {
 struct Joined {
   std::string certificate, authority;  // PEM
   std::string site, federation;
-  int64_t clock_skew_ms = 0;           // this machine's clock less the server's
+  int64_t clock_skew_ms = 0;  // this machine's clock less the server's
 };
 
-// Joins with an invitation: the server is known by its authority's fingerprint, checked before the token is sent. Proxies as
-// https_proxy and no_proxy say. PermissionDenied: another authority, or the token; Unavailable: cannot be reached.
-absl::StatusOr<Joined> JoinFederation(const Invitation& invitation, const PrivateKey& key, const std::string& software, int64_t now_ms);
+// Joins with an invitation: the server is known by its authority's fingerprint, checked before the
+// token is sent. Proxies as https_proxy and no_proxy say. PermissionDenied: another authority, or
+// the token; Unavailable: cannot be reached.
+absl::StatusOr<Joined> JoinFederation(const Invitation& invitation, const PrivateKey& key,
+                                      const std::string& software, int64_t now_ms);
 
 class GrpcChannel : public ServerChannel {
  public:
@@ -32,9 +34,10 @@ class GrpcChannel : public ServerChannel {
     std::string authority;    // PEM
     std::string certificate;  // PEM
     std::string software;
-    int64_t wait_ms = 25'000; // of NextTask: below what proxies allow a silent call
+    int64_t wait_ms = 25'000;  // of NextTask: below what proxies allow a silent call
   };
-  static absl::StatusOr<std::unique_ptr<GrpcChannel>> Connect(Options options, const PrivateKey& key);
+  static absl::StatusOr<std::unique_ptr<GrpcChannel>> Connect(Options options,
+                                                              const PrivateKey& key);
   ~GrpcChannel() override;
 
   struct Greeting {

@@ -33,17 +33,25 @@ using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 
 absl::Status NoLongerASite(const SiteRecord& site) {
-  return absl::PermissionDeniedError(fmt::format("{} is no longer a site of this federation ({}): ask the central hospital for a new invitation", site.name,
-                                                 site.state.empty() ? "unknown" : site.state));
+  return absl::PermissionDeniedError(
+      fmt::format("{} is no longer a site of this federation ({}): ask the central hospital for a "
+                  "new invitation",
+                  site.name, site.state.empty() ? "unknown" : site.state));
 }
 
 }  // namespace
 
-void RequireTls13() { ::setenv("GRPC_SSL_CIPHER_SUITES", "PSK-AES128-GCM-SHA256", /*overwrite=*/1); }
+void RequireTls13() {
+  ::setenv("GRPC_SSL_CIPHER_SUITES", "PSK-AES128-GCM-SHA256", /*overwrite=*/1);
+}
 
 struct GrpcServer::Impl {
   Impl(Options the_options, Deps the_deps)
-      : options(std::move(the_options)), deps(std::move(the_deps)), pool(options.threads), enrolment_service(this), federation_service(this) {}
+      : options(std::move(the_options)),
+        deps(std::move(the_deps)),
+        pool(options.threads),
+        enrolment_service(this),
+        federation_service(this) {}
 
   Options options;
   Deps deps;
@@ -51,21 +59,26 @@ struct GrpcServer::Impl {
 
   // ---- who calls ----
 
-  // The site that a call comes from. Unauthenticated, PermissionDenied: one line for the person there.
+  // The site that a call comes from. Unauthenticated, PermissionDenied: one line for the person
+  // there.
   absl::StatusOr<std::string> Caller(CallbackServerContext* context) {
     const auto pems = context->auth_context()->FindPropertyValues("x509_pem_cert");
     if (pems.empty()) {
-      return absl::UnauthenticatedError("this call needs a site's certificate: join the federation first (manako site join)");
+      return absl::UnauthenticatedError(
+          "this call needs a site's certificate: join the federation first (manako site join)");
     }
     const std::string pem(pems.front().data(), pems.front().size());
     Known known;
     {
       const std::lock_guard lock(known_mutex);
-      if (const auto found = known_certificates.find(pem); found != known_certificates.end()) known = found->second;
+      if (const auto found = known_certificates.find(pem); found != known_certificates.end())
+        known = found->second;
     }
     if (known.site.empty()) {
       MANAKO_ASSIGN_OR_RETURN(const Certificate certificate, ParseCertificate(pem));
-      MANAKO_ASSIGN_OR_RETURN(known.site, VerifySiteCertificate(certificate, deps.enrolment->authority(), absl::FromUnixMillis(deps.now_ms())));
+      MANAKO_ASSIGN_OR_RETURN(known.site,
+                              VerifySiteCertificate(certificate, deps.enrolment->authority(),
+                                                    absl::FromUnixMillis(deps.now_ms())));
       known.spki = certificate.spki_sha256;
       known.not_after_ms = absl::ToUnixMillis(certificate.not_after);
       const std::lock_guard lock(known_mutex);
@@ -73,13 +86,16 @@ struct GrpcServer::Impl {
       known_certificates[pem] = known;
     }
     if (deps.now_ms() > known.not_after_ms) {
-      return absl::UnauthenticatedError(fmt::format("the certificate of {} has expired: ask the central hospital for a new invitation", known.site));
+      return absl::UnauthenticatedError(fmt::format(
+          "the certificate of {} has expired: ask the central hospital for a new invitation",
+          known.site));
     }
     MANAKO_RETURN_IF_ERROR(MayTalk(known.site, known.spki));
     return known.site;
   }
 
-  // Whether a site is enrolled, with this key. Asked at each call and each chunk; read from the database once a change.
+  // Whether a site is enrolled, with this key. Asked at each call and each chunk; read from the
+  // database once a change.
   absl::Status MayTalk(const std::string& site, const std::string& spki) {
     const std::lock_guard lock(states_mutex);
     auto found = states.find(site);
@@ -89,7 +105,9 @@ struct GrpcServer::Impl {
     }
     if (found->second.state != "enrolled") return NoLongerASite(found->second);
     if (found->second.spki_sha256 != spki) {
-      return absl::PermissionDeniedError(fmt::format("{} has joined again from another machine: this one's certificate no longer counts", site));
+      return absl::PermissionDeniedError(fmt::format(
+          "{} has joined again from another machine: this one's certificate no longer counts",
+          site));
     }
     return absl::OkStatus();
   }
@@ -129,7 +147,8 @@ struct GrpcServer::Impl {
 
   // ---- waiting for work ----
 
-  // A NextTask call that waits. Owned by gRPC's call; finished once, by whoever takes it off the list.
+  // A NextTask call that waits. Owned by gRPC's call; finished once, by whoever takes it off the
+  // list.
   class Waiting : public ServerUnaryReactor {
    public:
     Waiting(Impl* impl, std::string site, v1::Task* reply, int64_t until_ms)
@@ -145,7 +164,8 @@ struct GrpcServer::Impl {
     uint64_t id_ = 0;
   };
 
-  // Whoever takes a call off the list finishes it. By number: a pointer may be another call's by now.
+  // Whoever takes a call off the list finishes it. By number: a pointer may be another call's by
+  // now.
   Waiting* TakeOff(uint64_t id) {
     const std::lock_guard lock(waiting_mutex);
     const auto found = waiting_calls.find(id);
@@ -157,7 +177,8 @@ struct GrpcServer::Impl {
 
   ServerUnaryReactor* Wait(CallbackServerContext* context, int64_t wait_ms, v1::Task* reply) {
     auto site = Caller(context);
-    auto* waiting = new Waiting(this, site.value_or(""), reply, deps.now_ms() + std::clamp<int64_t>(wait_ms, 0, kLongestWaitMs));
+    auto* waiting = new Waiting(this, site.value_or(""), reply,
+                                deps.now_ms() + std::clamp<int64_t>(wait_ms, 0, kLongestWaitMs));
     if (!site.ok()) {
       waiting->Finish(ToGrpc(site.status()));
       return waiting;
@@ -188,7 +209,8 @@ struct GrpcServer::Impl {
       for (const auto& [id, site] : all) Look(id, site, next);
       lock.lock();
       if (look || ending) continue;
-      wake.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(1, next - deps.now_ms())), [&] { return look || ending; });
+      wake.wait_for(lock, std::chrono::milliseconds(std::max<int64_t>(1, next - deps.now_ms())),
+                    [&] { return look || ending; });
     }
   }
 
@@ -222,7 +244,8 @@ struct GrpcServer::Impl {
 
   class Sender : public grpc::ServerWriteReactor<v1::Chunk> {
    public:
-    Sender(Impl* impl, std::string site, absl::StatusOr<std::string> path, int64_t offset) : impl_(impl), site_(std::move(site)), offset_(offset) {
+    Sender(Impl* impl, std::string site, absl::StatusOr<std::string> path, int64_t offset)
+        : impl_(impl), site_(std::move(site)), offset_(offset) {
       if (!path.ok()) {
         Finish(ToGrpc(path.status()));
         return;
@@ -249,11 +272,14 @@ struct GrpcServer::Impl {
 
    private:
     void Next() {
-      if (const absl::Status may = impl_->MayStillTalk(site_); !may.ok()) return Finish(ToGrpc(may));
+      if (const absl::Status may = impl_->MayStillTalk(site_); !may.ok())
+        return Finish(ToGrpc(may));
       std::string* data = chunk_.mutable_data();
       data->resize(kChunk);
       const ssize_t n = ::pread(fd_, data->data(), kChunk, offset_);
-      if (n < 0) return Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server could not read its file"));
+      if (n < 0)
+        return Finish(
+            grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server could not read its file"));
       if (n == 0) return Finish(grpc::Status::OK);
       data->resize(static_cast<size_t>(n));
       chunk_.set_offset(offset_);
@@ -270,7 +296,8 @@ struct GrpcServer::Impl {
 
   class Receiver : public grpc::ServerReadReactor<v1::UploadPart> {
    public:
-    Receiver(Impl* impl, absl::StatusOr<std::string> site, v1::UploadState* reply) : impl_(impl), reply_(reply) {
+    Receiver(Impl* impl, absl::StatusOr<std::string> site, v1::UploadState* reply)
+        : impl_(impl), reply_(reply) {
       if (!site.ok()) {
         Finish(ToGrpc(site.status()));
         return;
@@ -295,14 +322,17 @@ struct GrpcServer::Impl {
         if (begun_) return InvalidArgument("an upload with two submissions");
         begun_ = true;
         submission_ = FromProto(part_.submission());
-        MANAKO_ASSIGN_OR_RETURN(const auto state, impl_->deps.server->BeginUpload(site_, submission_));
+        MANAKO_ASSIGN_OR_RETURN(const auto state,
+                                impl_->deps.server->BeginUpload(site_, submission_));
         offset_ = state.offset;
         return absl::OkStatus();
       }
-      if (!begun_ || !part_.has_chunk()) return InvalidArgument("an upload begins with its submission, and goes on with chunks");
+      if (!begun_ || !part_.has_chunk())
+        return InvalidArgument("an upload begins with its submission, and goes on with chunks");
       const v1::Chunk& chunk = part_.chunk();
       MANAKO_RETURN_IF_ERROR(CheckChunk(chunk));
-      MANAKO_RETURN_IF_ERROR(impl_->deps.server->AppendUpload(site_, submission_, chunk.offset(), chunk.data()));
+      MANAKO_RETURN_IF_ERROR(
+          impl_->deps.server->AppendUpload(site_, submission_, chunk.offset(), chunk.data()));
       offset_ = chunk.offset() + static_cast<int64_t>(chunk.data().size());
       return absl::OkStatus();
     }
@@ -320,20 +350,26 @@ struct GrpcServer::Impl {
   class EnrolmentService : public v1::Enrolment::CallbackService {
    public:
     explicit EnrolmentService(Impl* impl) : impl_(impl) {}
-    ServerUnaryReactor* Enrol(CallbackServerContext* context, const v1::EnrolRequest* request, v1::EnrolReply* reply) override {
+    ServerUnaryReactor* Enrol(CallbackServerContext* context, const v1::EnrolRequest* request,
+                              v1::EnrolReply* reply) override {
       return impl_->Do(context, [this, context, request, reply]() -> absl::Status {
         if (request->protocol() != kProtocol) {
-          return FailedPrecondition("this site speaks protocol {}, the server speaks {}: update the older one", request->protocol(), kProtocol);
+          return FailedPrecondition(
+              "this site speaks protocol {}, the server speaks {}: update the older one",
+              request->protocol(), kProtocol);
         }
         const int64_t now = impl_->deps.now_ms();
-        MANAKO_ASSIGN_OR_RETURN(const auto enrolled, impl_->deps.enrolment->Enrol(request->token(), request->request(), now));
+        MANAKO_ASSIGN_OR_RETURN(
+            const auto enrolled,
+            impl_->deps.enrolment->Enrol(request->token(), request->request(), now));
         impl_->ForgetStates();
         impl_->deps.log(fmt::format("{} has joined from {}", enrolled.site, context->peer()));
         Fill(enrolled, now, reply);
         return absl::OkStatus();
       });
     }
-    static void Fill(const manako::Enrolment::Enrolled& enrolled, int64_t now, v1::EnrolReply* reply) {
+    static void Fill(const manako::Enrolment::Enrolled& enrolled, int64_t now,
+                     v1::EnrolReply* reply) {
       reply->set_certificate(enrolled.certificate);
       reply->set_authority(enrolled.authority);
       reply->set_site(enrolled.site);
@@ -348,85 +384,106 @@ struct GrpcServer::Impl {
   class FederationService : public v1::Federation::CallbackService {
    public:
     explicit FederationService(Impl* impl) : impl_(impl) {}
-    ServerUnaryReactor* Renew(CallbackServerContext* context, const v1::RenewRequest* request, v1::EnrolReply* reply) override {
+    ServerUnaryReactor* Renew(CallbackServerContext* context, const v1::RenewRequest* request,
+                              v1::EnrolReply* reply) override {
       return impl_->DoFor(context, [this, request, reply](const std::string& site) -> absl::Status {
         const int64_t now = impl_->deps.now_ms();
-        MANAKO_ASSIGN_OR_RETURN(const auto enrolled, impl_->deps.enrolment->Renew(site, request->request(), now));
+        MANAKO_ASSIGN_OR_RETURN(const auto enrolled,
+                                impl_->deps.enrolment->Renew(site, request->request(), now));
         impl_->ForgetStates();
         EnrolmentService::Fill(enrolled, now, reply);
         return absl::OkStatus();
       });
     }
-    ServerUnaryReactor* Hello(CallbackServerContext* context, const v1::HelloRequest* request, v1::HelloReply* reply) override {
-      return impl_->DoFor(context, [this, context, request, reply](const std::string& site) -> absl::Status {
-        if (request->protocol() != kProtocol) {
-          return FailedPrecondition("this site speaks protocol {}, the server speaks {}: update the older one", request->protocol(), kProtocol);
-        }
-        impl_->deps.server->SiteConnected(site);
-        {
-          const std::lock_guard lock(impl_->states_mutex);
-          impl_->software[site] = request->software().substr(0, 100);
-        }
-        impl_->deps.log(fmt::format("{} is here, from {}, with version {}", site, context->peer(), Printable(request->software())));
-        reply->set_protocol(kProtocol);
-        reply->set_software(impl_->options.software);
-        reply->set_federation(impl_->deps.enrolment->federation());
-        reply->set_site(site);
-        reply->set_time_ms(impl_->deps.now_ms());
-        return absl::OkStatus();
-      });
+    ServerUnaryReactor* Hello(CallbackServerContext* context, const v1::HelloRequest* request,
+                              v1::HelloReply* reply) override {
+      return impl_->DoFor(
+          context, [this, context, request, reply](const std::string& site) -> absl::Status {
+            if (request->protocol() != kProtocol) {
+              return FailedPrecondition(
+                  "this site speaks protocol {}, the server speaks {}: update the older one",
+                  request->protocol(), kProtocol);
+            }
+            impl_->deps.server->SiteConnected(site);
+            {
+              const std::lock_guard lock(impl_->states_mutex);
+              impl_->software[site] = request->software().substr(0, 100);
+            }
+            impl_->deps.log(fmt::format("{} is here, from {}, with version {}", site,
+                                        context->peer(), Printable(request->software())));
+            reply->set_protocol(kProtocol);
+            reply->set_software(impl_->options.software);
+            reply->set_federation(impl_->deps.enrolment->federation());
+            reply->set_site(site);
+            reply->set_time_ms(impl_->deps.now_ms());
+            return absl::OkStatus();
+          });
     }
-    ServerUnaryReactor* NextTask(CallbackServerContext* context, const v1::NextTaskRequest* request, v1::Task* reply) override {
+    ServerUnaryReactor* NextTask(CallbackServerContext* context, const v1::NextTaskRequest* request,
+                                 v1::Task* reply) override {
       return impl_->Wait(context, request->wait_ms(), reply);
     }
-    ServerUnaryReactor* Answer(CallbackServerContext* context, const v1::AnswerRequest* request, v1::AnswerReply*) override {
+    ServerUnaryReactor* Answer(CallbackServerContext* context, const v1::AnswerRequest* request,
+                               v1::AnswerReply*) override {
       return impl_->DoFor(context, [this, request](const std::string& site) -> absl::Status {
         MANAKO_ASSIGN_OR_RETURN(const SiteAnswer answer, FromProto(*request));
         return impl_->deps.server->Answer(site, answer);
       });
     }
-    ServerUnaryReactor* ReportStatus(CallbackServerContext* context, const v1::Status* request, v1::StatusReply* reply) override {
-      return impl_->DoFor(context, [this, context, request, reply](const std::string& site) -> absl::Status {
-        std::string version;
-        {
-          const std::lock_guard lock(impl_->states_mutex);
-          version = impl_->software[site];
-        }
-        MANAKO_ASSIGN_OR_RETURN(const StatusReply out,
-                                impl_->deps.server->ReportStatus(site, FromProto(*request), version, context->peer()));
-        *reply = ToProto(out);
-        return absl::OkStatus();
-      });
+    ServerUnaryReactor* ReportStatus(CallbackServerContext* context, const v1::Status* request,
+                                     v1::StatusReply* reply) override {
+      return impl_->DoFor(
+          context, [this, context, request, reply](const std::string& site) -> absl::Status {
+            std::string version;
+            {
+              const std::lock_guard lock(impl_->states_mutex);
+              version = impl_->software[site];
+            }
+            MANAKO_ASSIGN_OR_RETURN(const StatusReply out,
+                                    impl_->deps.server->ReportStatus(site, FromProto(*request),
+                                                                     version, context->peer()));
+            *reply = ToProto(out);
+            return absl::OkStatus();
+          });
     }
-    grpc::ServerWriteReactor<v1::Chunk>* Download(CallbackServerContext* context, const v1::DownloadRequest* request) override {
+    grpc::ServerWriteReactor<v1::Chunk>* Download(CallbackServerContext* context,
+                                                  const v1::DownloadRequest* request) override {
       auto site = impl_->Caller(context);
-      auto path = site.ok() ? impl_->deps.server->ArtifactPath(*site, request->run(), FromProto(request->artifact()))
+      auto path = site.ok() ? impl_->deps.server->ArtifactPath(*site, request->run(),
+                                                               FromProto(request->artifact()))
                             : absl::StatusOr<std::string>(site.status());
       return new Sender(impl_, site.value_or(""), std::move(path), request->offset());
     }
-    ServerUnaryReactor* BeginUpload(CallbackServerContext* context, const v1::Submission* request, v1::UploadState* reply) override {
+    ServerUnaryReactor* BeginUpload(CallbackServerContext* context, const v1::Submission* request,
+                                    v1::UploadState* reply) override {
       return impl_->DoFor(context, [this, request, reply](const std::string& site) -> absl::Status {
-        MANAKO_ASSIGN_OR_RETURN(const auto state, impl_->deps.server->BeginUpload(site, FromProto(*request)));
+        MANAKO_ASSIGN_OR_RETURN(const auto state,
+                                impl_->deps.server->BeginUpload(site, FromProto(*request)));
         reply->set_offset(state.offset);
         if (state.receipt) *reply->mutable_receipt() = ToProto(*state.receipt);
         return absl::OkStatus();
       });
     }
-    grpc::ServerReadReactor<v1::UploadPart>* Upload(CallbackServerContext* context, v1::UploadState* reply) override {
+    grpc::ServerReadReactor<v1::UploadPart>* Upload(CallbackServerContext* context,
+                                                    v1::UploadState* reply) override {
       return new Receiver(impl_, impl_->Caller(context), reply);
     }
-    ServerUnaryReactor* Submit(CallbackServerContext* context, const v1::Submission* request, v1::Receipt* reply) override {
+    ServerUnaryReactor* Submit(CallbackServerContext* context, const v1::Submission* request,
+                               v1::Receipt* reply) override {
       return impl_->DoFor(context, [this, request, reply](const std::string& site) -> absl::Status {
-        MANAKO_ASSIGN_OR_RETURN(const Receipt receipt, impl_->deps.server->Submit(site, FromProto(*request)));
+        MANAKO_ASSIGN_OR_RETURN(const Receipt receipt,
+                                impl_->deps.server->Submit(site, FromProto(*request)));
         *reply = ToProto(receipt);
         return absl::OkStatus();
       });
     }
-    ServerUnaryReactor* Leave(CallbackServerContext* context, const v1::LeaveRequest* request, v1::LeaveReply*) override {
+    ServerUnaryReactor* Leave(CallbackServerContext* context, const v1::LeaveRequest* request,
+                              v1::LeaveReply*) override {
       return impl_->DoFor(context, [this, request](const std::string& site) -> absl::Status {
         const std::string why = Printable(request->why().substr(0, 200));
         MANAKO_RETURN_IF_ERROR(impl_->deps.store->Leave(site, why, impl_->deps.now_ms()));
-        impl_->deps.log(fmt::format("{} has left the federation{}{}", site, why.empty() ? "" : ": ", why));
+        impl_->deps.log(
+            fmt::format("{} has left the federation{}{}", site, why.empty() ? "" : ": ", why));
         impl_->ForgetStates();
         impl_->deps.server->Sync();  // rings, so that what the site waits for ends too
         return absl::OkStatus();
@@ -465,7 +522,8 @@ GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options, Deps deps) {
   RequireTls13();
   auto impl = std::make_unique<Impl>(std::move(options), std::move(deps));
-  MANAKO_ASSIGN_OR_RETURN(const Certificate certificate, impl->deps.enrolment->ServerCertificate(impl->deps.now_ms()));
+  MANAKO_ASSIGN_OR_RETURN(const Certificate certificate,
+                          impl->deps.enrolment->ServerCertificate(impl->deps.now_ms()));
   const std::string& ca = impl->deps.enrolment->authority().pem;
   grpc::SslServerCredentialsOptions tls(GRPC_SSL_REQUEST_CLIENT_CERTIFICATE_AND_VERIFY);
   tls.pem_root_certs = ca;
@@ -489,7 +547,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options, D
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   impl->server = builder.BuildAndStart();
   if (impl->server == nullptr || impl->port == 0) {
-    return absl::UnavailableError(fmt::format("cannot listen at {}: is another server running, or the port below 1024?", impl->options.listen));
+    return absl::UnavailableError(
+        fmt::format("cannot listen at {}: is another server running, or the port below 1024?",
+                    impl->options.listen));
   }
   Impl* raw = impl.get();
   raw->dispatcher = std::thread([raw] { raw->Dispatch(); });
@@ -511,7 +571,8 @@ GrpcServer::~GrpcServer() {
     for (const auto& [id, waiting] : impl_->waiting_calls) rest.push_back(waiting);
     impl_->waiting_calls.clear();
   }
-  for (Impl::Waiting* waiting : rest) waiting->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server is going down"));
+  for (Impl::Waiting* waiting : rest)
+    waiting->Finish(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the server is going down"));
   impl_->server->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(500));
   impl_->server->Wait();
 }

@@ -14,8 +14,9 @@
 
 namespace manako {
 
-// Who calls is settled by the client's certificate, which the federation's authority has signed: each call is checked against
-// the site's state in the database, so that a revoked site is refused at its next word, on a connection that is open too.
+// Who calls is settled by the client's certificate, which the federation's authority has signed:
+// each call is checked against the site's state in the database, so that a revoked site is refused
+// at its next word, on a connection that is open too.
 class GrpcServer {
  public:
   struct Options {
@@ -47,9 +48,9 @@ class GrpcServer {
   std::unique_ptr<Impl> impl_;
 };
 
-// TLS 1.3 and nothing below, for every gRPC connection of this process: call before the first is made. (gRPC 1.51 has no
-// setting for it. Its list of TLS 1.2 ciphers is one that needs a pre-shared key, which nobody has; TLS 1.3's are not in
-// that list.)
+// TLS 1.3 and nothing below, for every gRPC connection of this process: call before the first is
+// made. (gRPC 1.51 has no setting for it. Its list of TLS 1.2 ciphers is one that needs a
+// pre-shared key, which nobody has; TLS 1.3's are not in that list.)
 void RequireTls13();
 
 }  // namespace manako

@@ -16,15 +16,19 @@ inline grpc::Status ToGrpc(const absl::Status& status) {
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()), std::string(MessageOf(status)));
 }
 
-// At a site. What gRPC itself calls INTERNAL, UNKNOWN or CANCELLED is a connection that broke: it passes, like UNAVAILABLE.
+// At a site. What gRPC itself calls INTERNAL, UNKNOWN or CANCELLED is a connection that broke: it
+// passes, like UNAVAILABLE.
 inline absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
   switch (status.error_code()) {
     case grpc::StatusCode::INTERNAL:
     case grpc::StatusCode::UNKNOWN:
     case grpc::StatusCode::CANCELLED:
-    case grpc::StatusCode::RESOURCE_EXHAUSTED: return absl::UnavailableError(status.error_message());
-    default: return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+    case grpc::StatusCode::RESOURCE_EXHAUSTED:
+      return absl::UnavailableError(status.error_message());
+    default:
+      return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                          status.error_message());
   }
 }
 

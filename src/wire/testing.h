@@ -17,7 +17,8 @@
 namespace manako {
 
 // A connection with the certificate of a site that has joined.
-inline std::shared_ptr<grpc::Channel> RawChannel(const Joined& joined, const PrivateKey& key, const std::string& server) {
+inline std::shared_ptr<grpc::Channel> RawChannel(const Joined& joined, const PrivateKey& key,
+                                                 const std::string& server) {
   grpc::SslCredentialsOptions tls;
   tls.pem_root_certs = joined.authority;
   tls.pem_cert_chain = joined.certificate;
@@ -26,7 +27,8 @@ inline std::shared_ptr<grpc::Channel> RawChannel(const Joined& joined, const Pri
 }
 
 // Sends just these messages; how the server ends the call.
-inline grpc::StatusCode RawUpload(v1::Federation::Stub& stub, const std::vector<v1::UploadPart>& parts) {
+inline grpc::StatusCode RawUpload(v1::Federation::Stub& stub,
+                                  const std::vector<v1::UploadPart>& parts) {
   grpc::ClientContext context;
   v1::UploadState reply;
   const auto writer = stub.Upload(&context, &reply);

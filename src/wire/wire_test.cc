@@ -1,7 +1,7 @@
 // Server and channel over real TLS on loopback.
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -30,7 +30,8 @@ using testing::HasSubstr;
 int64_t Now() { return absl::ToUnixMillis(absl::Now()); }
 
 std::shared_ptr<const ModelSpec> Spec() {
-  static const auto spec = std::make_shared<const ModelSpec>(*ModelSpec::Create({{"w", {700'000}, TensorKind::kParameter}}));
+  static const auto spec = std::make_shared<const ModelSpec>(
+      *ModelSpec::Create({{"w", {700'000}, TensorKind::kParameter}}));
   return spec;
 }
 
@@ -40,7 +41,13 @@ class WireTest : public testing::Test {
     folder_ = fmt::format("{}/wire_test.{}", testing::TempDir(), ::getpid());
     fs::remove_all(folder_);
     central_ = folder_ + "/central";
-    ASSERT_TRUE(MakeCentral(central_, {.name = "Test Federation", .host = "localhost", .port = 8443, .more_hosts = {"127.0.0.1"}}, Now()).ok());
+    ASSERT_TRUE(MakeCentral(central_,
+                            {.name = "Test Federation",
+                             .host = "localhost",
+                             .port = 8443,
+                             .more_hosts = {"127.0.0.1"}},
+                            Now())
+                    .ok());
     StartServer();
   }
   void TearDown() override {
@@ -56,7 +63,8 @@ class WireTest : public testing::Test {
     };
     Server::Deps deps{store_.get(), Now, log, nullptr};
     server_ = *Server::Open({central_, 1}, deps);
-    auto grpc = GrpcServer::Start({fmt::format("127.0.0.1:{}", port_), "0.1.0", 4}, {server_.get(), enrolment_.get(), store_.get(), Now, log});
+    auto grpc = GrpcServer::Start({fmt::format("127.0.0.1:{}", port_), "0.1.0", 4},
+                                  {server_.get(), enrolment_.get(), store_.get(), Now, log});
     ASSERT_TRUE(grpc.ok()) << grpc.status();
     grpc_ = *std::move(grpc);
     port_ = grpc_->port();
@@ -78,7 +86,8 @@ class WireTest : public testing::Test {
     invitation.server.port = static_cast<uint16_t>(port_);
     return invitation;
   }
-  std::unique_ptr<GrpcChannel> Connect(const PrivateKey& key, const Joined& joined, int64_t wait_ms = 2000) {
+  std::unique_ptr<GrpcChannel> Connect(const PrivateKey& key, const Joined& joined,
+                                       int64_t wait_ms = 2000) {
     GrpcChannel::Options options;
     options.server = {"localhost", static_cast<uint16_t>(port_)};
     options.authority = joined.authority;
@@ -104,8 +113,10 @@ class WireTest : public testing::Test {
     config.training.train.learning_rate = 0.1;
     config.training.data.image_size = 64;
     ParameterSet initial = ParameterSet::Zero(Spec());
-    for (int64_t i = 0; i < Spec()->size(); ++i) initial.values.data()[i] = static_cast<float>(i) / 7;
-    ASSERT_TRUE(RunFolder(central_ + "/runs/" + id).Create(initial, ArrayEncoding::kFloat32, 1).ok());
+    for (int64_t i = 0; i < Spec()->size(); ++i)
+      initial.values.data()[i] = static_cast<float>(i) / 7;
+    ASSERT_TRUE(
+        RunFolder(central_ + "/runs/" + id).Create(initial, ArrayEncoding::kFloat32, 1).ok());
     RunRecord record;
     record.id = id;
     record.config = config.ToToml();
@@ -117,7 +128,10 @@ class WireTest : public testing::Test {
   RoundTask ReadyForRound(GrpcChannel& channel) {
     const auto offer = channel.NextTask();
     EXPECT_TRUE(offer.ok() && std::holds_alternative<OfferTask>(*offer)) << offer.status();
-    EXPECT_TRUE(channel.Answer(OfferAnswer{"run", OfferAnswer::State::kReady, {{10, 10}, {2, 2}, {2, 2}}, ""}).ok());
+    EXPECT_TRUE(
+        channel
+            .Answer(OfferAnswer{"run", OfferAnswer::State::kReady, {{10, 10}, {2, 2}, {2, 2}}, ""})
+            .ok());
     const auto round = channel.NextTask();
     EXPECT_TRUE(round.ok() && std::holds_alternative<RoundTask>(*round)) << round.status();
     return std::get<RoundTask>(*round);
@@ -125,9 +139,11 @@ class WireTest : public testing::Test {
   Submission WriteUpdate(const RoundTask& task, const std::string& path) {
     ArrayFileHeader header;
     header.spec_hash = Spec()->hash();
-    header.sections = {{"model", static_cast<uint64_t>(Spec()->size()), ArrayEncoding::kFloat32, false}};
+    header.sections = {
+        {"model", static_cast<uint64_t>(Spec()->size()), ArrayEncoding::kFloat32, false}};
     FlatArray values(Spec()->size());
-    for (int64_t i = 0; i < Spec()->size(); ++i) values.data()[i] = static_cast<float>(i % 1000) / 3;
+    for (int64_t i = 0; i < Spec()->size(); ++i)
+      values.data()[i] = static_cast<float>(i % 1000) / 3;
     const std::vector<ArrayPiece> pieces = {{.values = values.values()}};
     const auto summary = *WriteArrayFile(path, header, pieces, {.threads = 1, .compress = false});
     return SubmissionOf(task, summary);
@@ -156,13 +172,16 @@ TEST_F(WireTest, ARoundOverTls) {
   EXPECT_EQ(*Sha256HexOfFile(model), task.model.sha256);
   const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
   int64_t sent = 0;
-  const auto receipt = east.channel->Submit(submission, folder_ + "/update.arr", [&](int64_t done) { sent = done; });
+  const auto receipt =
+      east.channel->Submit(submission, folder_ + "/update.arr", [&](int64_t done) { sent = done; });
   ASSERT_TRUE(receipt.ok()) << receipt.status();
   EXPECT_EQ(receipt->state, Receipt::State::kKept);
   EXPECT_EQ(sent, submission.artifact.bytes);
   const auto next = east.channel->NextTask();
   ASSERT_TRUE(next.ok() && std::holds_alternative<TestTask>(*next)) << next.status();
-  EXPECT_EQ(ReadModelFile(RunFolder(central_ + "/runs/run").ModelPath(1), Spec(), 1)->values.data()[4], 4.0f / 3);
+  EXPECT_EQ(
+      ReadModelFile(RunFolder(central_ + "/runs/run").ModelPath(1), Spec(), 1)->values.data()[4],
+      4.0f / 3);
   const auto status = east.channel->ReportStatus({"testing", "run", 1, 1, 2, 3.5});
   ASSERT_TRUE(status.ok());
   EXPECT_NEAR(static_cast<double>(status->time_ms), static_cast<double>(Now()), 60'000);
@@ -180,7 +199,8 @@ TEST_F(WireTest, WaitingForWorkEndsWithTheWorkAndNotBefore) {
     const auto task = Connect(*east.key, east.joined, 40'000)->NextTask();
     got = task.ok() && std::holds_alternative<OfferTask>(*task);
   });
-  for (int i = 0; i < 5000 && grpc_->waiting() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  for (int i = 0; i < 5000 && grpc_->waiting() == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   EXPECT_FALSE(got);
   CreateRun();
   waiting.join();
@@ -191,22 +211,27 @@ TEST_F(WireTest, RevocationCountsAtOnceOnOpenConnections) {
   Site east = Join("east");
   ASSERT_TRUE(east.channel->Hello(Now()).ok());
   absl::Status ended;
-  std::thread waiting([&] { ended = Connect(*east.key, east.joined, 40'000)->NextTask().status(); });
-  for (int i = 0; i < 5000 && grpc_->waiting() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::thread waiting(
+      [&] { ended = Connect(*east.key, east.joined, 40'000)->NextTask().status(); });
+  for (int i = 0; i < 5000 && grpc_->waiting() == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   ASSERT_TRUE(store_->Revoke("east", "left", Now()).ok());
   server_->Sync();
   grpc_->Recheck();
   waiting.join();
   EXPECT_EQ(ended.code(), absl::StatusCode::kPermissionDenied) << ended;
   EXPECT_EQ(east.channel->Hello(Now()).status().code(), absl::StatusCode::kPermissionDenied);
-  EXPECT_EQ(Connect(*east.key, east.joined)->NextTask().status().code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(Connect(*east.key, east.joined)->NextTask().status().code(),
+            absl::StatusCode::kPermissionDenied);
 }
 
 TEST_F(WireTest, ASiteLeavesByItsOwnWord) {
   Site east = Join("east");
   absl::Status ended;
-  std::thread waiting([&] { ended = Connect(*east.key, east.joined, 40'000)->NextTask().status(); });
-  for (int i = 0; i < 5000 && grpc_->waiting() == 0; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  std::thread waiting(
+      [&] { ended = Connect(*east.key, east.joined, 40'000)->NextTask().status(); });
+  for (int i = 0; i < 5000 && grpc_->waiting() == 0; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   ASSERT_TRUE(east.channel->Leave("we\nclose").ok());
   waiting.join();
   EXPECT_EQ(ended.code(), absl::StatusCode::kPermissionDenied) << ended;
@@ -259,16 +284,19 @@ TEST_F(WireTest, WithoutACertificateOrWithAnotherAuthoritysNothingIsSaid) {
   Site east = Join("east");
   grpc::SslCredentialsOptions anonymous;
   anonymous.pem_root_certs = east.joined.authority;
-  const auto channel = grpc::CreateChannel(fmt::format("localhost:{}", port_), grpc::SslCredentials(anonymous));
+  const auto channel =
+      grpc::CreateChannel(fmt::format("localhost:{}", port_), grpc::SslCredentials(anonymous));
   const auto stub = v1::Federation::NewStub(channel);
   grpc::ClientContext context;
   v1::HelloReply reply;
-  EXPECT_EQ(stub->Hello(&context, v1::HelloRequest(), &reply).error_code(), grpc::StatusCode::UNAUTHENTICATED);
+  EXPECT_EQ(stub->Hello(&context, v1::HelloRequest(), &reply).error_code(),
+            grpc::StatusCode::UNAUTHENTICATED);
 
   const PrivateKey ca_key = *PrivateKey::Generate();
   const Certificate ca = *MakeFederationCa(ca_key, "Another", absl::Now());
   const PrivateKey key = *PrivateKey::Generate();
-  const Certificate forged = *SignSiteRequest({ca, ca_key}, *MakeSiteRequest(key, "east"), "east", absl::Now());
+  const Certificate forged =
+      *SignSiteRequest({ca, ca_key}, *MakeSiteRequest(key, "east"), "east", absl::Now());
   Joined joined = east.joined;
   joined.certificate = forged.pem;
   EXPECT_FALSE(Connect(key, joined)->Hello(Now()).ok());
@@ -280,14 +308,20 @@ TEST_F(WireTest, OneSitesCertificateIsNotAnothersName) {
   CreateRun();
   const RoundTask task = [&] {
     EXPECT_TRUE(west.channel->NextTask().ok());
-    EXPECT_TRUE(west.channel->Answer(OfferAnswer{"run", OfferAnswer::State::kReady, {{10, 10}, {2, 2}, {2, 2}}, ""}).ok());
+    EXPECT_TRUE(
+        west.channel
+            ->Answer(OfferAnswer{"run", OfferAnswer::State::kReady, {{10, 10}, {2, 2}, {2, 2}}, ""})
+            .ok());
     return ReadyForRound(*east.channel);
   }();
   const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
-  ASSERT_EQ(east.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state, Receipt::State::kKept);
+  ASSERT_EQ(east.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state,
+            Receipt::State::kKept);
   // The same bytes from west are west's own answer: no message can say whose they are.
-  ASSERT_EQ(west.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state, Receipt::State::kKept);
-  for (const auto& ask : *store_->Asks("run")) EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
+  ASSERT_EQ(west.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state,
+            Receipt::State::kKept);
+  for (const auto& ask : *store_->Asks("run"))
+    EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
 }
 
 TEST_F(WireTest, TransfersGoOnWhereTheServerWasKilled) {
@@ -304,11 +338,17 @@ TEST_F(WireTest, TransfersGoOnWhereTheServerWasKilled) {
     std::ofstream(model + ".part", std::ios::binary) << bytes;
   }
   int64_t first = -1;
-  ASSERT_TRUE(east.channel->Download("run", task.model, model, [&](int64_t done) { if (first < 0) first = done; }).ok());
+  ASSERT_TRUE(east.channel
+                  ->Download("run", task.model, model,
+                             [&](int64_t done) {
+                               if (first < 0) first = done;
+                             })
+                  .ok());
   EXPECT_GT(first, task.model.bytes / 2);
   // A part that is another file's is thrown away, and told as what passes.
   std::ofstream(model + ".part", std::ios::binary) << std::string(100, '?');
-  EXPECT_EQ(east.channel->Download("run", task.model, model, nullptr).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(east.channel->Download("run", task.model, model, nullptr).code(),
+            absl::StatusCode::kDataLoss);
   EXPECT_TRUE(east.channel->Download("run", task.model, model, nullptr).ok());
 
   const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
@@ -324,7 +364,9 @@ TEST_F(WireTest, TransfersGoOnWhereTheServerWasKilled) {
   first = -1;
   absl::StatusOr<Receipt> receipt = absl::UnknownError("");
   for (int i = 0; i < 100 && !receipt.ok(); ++i) {
-    receipt = east.channel->Submit(submission, folder_ + "/update.arr", [&](int64_t done) { if (first < 0) first = done; });
+    receipt = east.channel->Submit(submission, folder_ + "/update.arr", [&](int64_t done) {
+      if (first < 0) first = done;
+    });
     if (!receipt.ok()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
   }
   ASSERT_TRUE(receipt.ok()) << receipt.status();
@@ -338,8 +380,11 @@ TEST_F(WireTest, BadUploadsAreRefused) {
   CreateRun();
   const RoundTask task = ReadyForRound(*east.channel);
   const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
-  const auto stub = v1::Federation::NewStub(RawChannel(east.joined, *east.key, fmt::format("localhost:{}", port_)));
-  const auto upload = [&](const std::vector<v1::UploadPart>& parts) { return RawUpload(*stub, parts); };
+  const auto stub = v1::Federation::NewStub(
+      RawChannel(east.joined, *east.key, fmt::format("localhost:{}", port_)));
+  const auto upload = [&](const std::vector<v1::UploadPart>& parts) {
+    return RawUpload(*stub, parts);
+  };
   v1::UploadPart begin, chunk, wrong_crc, wrong_offset, huge, empty;
   begin.mutable_submission()->set_run("run");
   begin.mutable_submission()->set_round(1);
@@ -368,13 +413,18 @@ TEST_F(WireTest, BadUploadsAreRefused) {
   v1::Chunk out;
   EXPECT_FALSE(reader->Read(&out));
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(east.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state, Receipt::State::kKept);
+  EXPECT_EQ(east.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state,
+            Receipt::State::kKept);
 }
 
 TEST_F(WireTest, OnlyTls13IsSpoken) {
-  if (std::system("command -v openssl >/dev/null 2>&1") != 0) GTEST_SKIP() << "no openssl command here";
+  if (std::system("command -v openssl >/dev/null 2>&1") != 0)
+    GTEST_SKIP() << "no openssl command here";
   const auto speaks = [&](const char* version) {
-    return std::system(fmt::format("timeout 10 openssl s_client -connect 127.0.0.1:{} {} -alpn h2 </dev/null 2>&1 | grep -q 'BEGIN CERTIFICATE'", port_, version).c_str()) == 0;
+    return std::system(fmt::format("timeout 10 openssl s_client -connect 127.0.0.1:{} {} -alpn h2 "
+                                   "</dev/null 2>&1 | grep -q 'BEGIN CERTIFICATE'",
+                                   port_, version)
+                           .c_str()) == 0;
   };
   EXPECT_TRUE(speaks("-tls1_3"));
   EXPECT_FALSE(speaks("-tls1_2"));

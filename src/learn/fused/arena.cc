@@ -11,7 +11,8 @@ ArenaPlan PlanArena(const std::vector<BufferLife>& buffers) {
   plan.offsets.assign(buffers.size(), 0);
   std::vector<size_t> order(buffers.size());
   std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return buffers[a].floats > buffers[b].floats; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return buffers[a].floats > buffers[b].floats; });
   std::vector<size_t> placed;  // by offset
   for (const size_t index : order) {
     const BufferLife& life = buffers[index];
@@ -22,13 +23,15 @@ ArenaPlan PlanArena(const std::vector<BufferLife>& buffers) {
       const BufferLife& theirs = buffers[other];
       if (theirs.last < life.first || theirs.first > life.last) continue;
       if (offset + size <= plan.offsets[other]) break;
-      offset = std::max(offset, plan.offsets[other] + (theirs.floats + kAlign - 1) / kAlign * kAlign);
+      offset =
+          std::max(offset, plan.offsets[other] + (theirs.floats + kAlign - 1) / kAlign * kAlign);
     }
     plan.offsets[index] = offset;
     plan.floats = std::max(plan.floats, offset + size);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), index,
-                                   [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; }),
-                  index);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), index,
+                         [&](size_t a, size_t b) { return plan.offsets[a] < plan.offsets[b]; }),
+        index);
   }
   return plan;
 }

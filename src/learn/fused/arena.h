@@ -18,8 +18,9 @@ struct ArenaPlan {
   int64_t floats = 0;            // in all
 };
 
-// Buffers share memory where their lives do not meet. The largest are placed first, each as low as it fits: "greedy by
-// size" of Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net Inference", MLSys 2020.
+// Buffers share memory where their lives do not meet. The largest are placed first, each as low as
+// it fits: "greedy by size" of Pisarchyk and Lee, "Efficient Memory Management for Deep Neural Net
+// Inference", MLSys 2020.
 ArenaPlan PlanArena(const std::vector<BufferLife>& buffers);
 
 }  // namespace manako::fused

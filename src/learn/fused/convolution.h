@@ -22,10 +22,11 @@ class Convolution {
 
   struct Forward {
     Place x, y;
-    Place weight, bias;      // plain, as in the flat array or a buffer
-    bool training = false;   // false: the reordered weights last from run to run, and are made in the preparing steps
+    Place weight, bias;     // plain, as in the flat array or a buffer
+    bool training = false;  // false: the reordered weights last from run to run, and are made in
+                            // the preparing steps
     bool relu = false;
-    bool sum = false;        // y += the result, before the ReLU
+    bool sum = false;  // y += the result, before the ReLU
   };
   void AddForward(Steps& steps, const Forward& forward);
   // The gradient of the weights, written to the flat array. The bias is the planner's.

@@ -18,7 +18,8 @@
 namespace manako::fused {
 namespace {
 
-// Memory of its own, in large pages where the system gives them: a step walks through all of it. What is given back goes to the system.
+// Memory of its own, in large pages where the system gives them: a step walks through all of it.
+// What is given back goes to the system.
 class Arena {
  public:
   ~Arena() { Release(); }
@@ -31,7 +32,8 @@ class Arena {
   void Grow(int64_t floats) {
     if (floats <= floats_) return;
     Release();
-    void* const data = mmap(nullptr, Bytes(floats), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* const data =
+        mmap(nullptr, Bytes(floats), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (data == MAP_FAILED) throw std::bad_alloc();
     madvise(data, Bytes(floats), MADV_HUGEPAGE);
     data_ = static_cast<float*>(data);
@@ -53,7 +55,8 @@ class Arena {
 template <typename Body>
 auto Guarded(const char* doing, Body body) -> decltype(body()) {
   const auto out_of_memory = [&] {
-    return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size", doing);
+    return ResourceExhausted("{}: out of memory: use a smaller train.batch or data.image_size",
+                             doing);
   };
   try {
     return body();
@@ -72,7 +75,8 @@ class FusedEngine : public Engine {
 
   void Load(const ParameterSet& model) override {
     if (values_.empty()) values_ = FlatArray(spec_->size());
-    std::memcpy(values_.data(), model.values.data(), static_cast<size_t>(model.values.size()) * sizeof(float));
+    std::memcpy(values_.data(), model.values.data(),
+                static_cast<size_t>(model.values.size()) * sizeof(float));
     prepared_ = nullptr;
   }
   FlatArray& values() override { return values_; }
@@ -87,7 +91,8 @@ class FusedEngine : public Engine {
     std::memset(gradients_.data(), 0, static_cast<size_t>(gradients_.size()) * sizeof(float));
   }
 
-  absl::StatusOr<double> Step(const Images& images, std::span<const double> class_weights) override {
+  absl::StatusOr<double> Step(const Images& images,
+                              std::span<const double> class_weights) override {
     return Guarded("training", [&]() -> absl::StatusOr<double> {
       omp_set_num_threads(threads_);  // of this thread
       const auto n = static_cast<int64_t>(images.batch->labels.size());
@@ -109,8 +114,10 @@ class FusedEngine : public Engine {
     return Guarded("testing", [&]() -> absl::StatusOr<std::vector<float>> {
       omp_set_num_threads(threads_);
       const auto n = static_cast<int64_t>(images.batch->labels.size());
-      // One plan for all batches, so that folded weights are made once: the rest of a smaller batch is any image.
-      MANAKO_ASSIGN_OR_RETURN(Plan * plan, PlanFor({std::max<int64_t>(n, largest), images.height, images.width, false}));
+      // One plan for all batches, so that folded weights are made once: the rest of a smaller batch
+      // is any image.
+      MANAKO_ASSIGN_OR_RETURN(Plan * plan, PlanFor({std::max<int64_t>(n, largest), images.height,
+                                                    images.width, false}));
       std::vector<float>& pixels = images.batch->pixels;
       pixels.resize(static_cast<size_t>(plan->batch() * images.height * images.width * 3));
       std::vector<float> logits(static_cast<size_t>(plan->batch() * plan->classes()));
@@ -129,7 +136,8 @@ class FusedEngine : public Engine {
 
  private:
   absl::StatusOr<Plan*> PlanFor(const GraphRequest& request) {
-    std::unique_ptr<Plan>& plan = plans_[{request.n, request.height, request.width, request.training}];
+    std::unique_ptr<Plan>& plan =
+        plans_[{request.n, request.height, request.width, request.training}];
     if (plan == nullptr) {
       MANAKO_ASSIGN_OR_RETURN(const Graph graph, graphs_(request));
       MANAKO_ASSIGN_OR_RETURN(plan, Plan::Make(graph, spec_->parameter_extent()));
@@ -153,7 +161,8 @@ class FusedEngine : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, int threads, GraphSource graphs) {
+std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, int threads,
+                                        GraphSource graphs) {
   return std::make_unique<FusedEngine>(std::move(spec), threads, std::move(graphs));
 }
 

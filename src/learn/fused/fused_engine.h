@@ -11,7 +11,8 @@
 
 namespace manako::fused {
 
-// Where graphs come from: for a batch shape, for training or inference. Called on the engine's thread.
+// Where graphs come from: for a batch shape, for training or inference. Called on the engine's
+// thread.
 struct GraphRequest {
   int64_t n, height, width;
   bool training;
@@ -19,7 +20,8 @@ struct GraphRequest {
 using GraphSource = std::function<absl::StatusOr<Graph>(const GraphRequest&)>;
 
 // Every step runs on `threads` threads. Results are the same bits for the same number of threads.
-std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, int threads, GraphSource graphs);
+std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, int threads,
+                                        GraphSource graphs);
 
 }  // namespace manako::fused
 

@@ -1,7 +1,8 @@
 // A network as a list of operations on tensors of known shapes: what the fused engine plans from.
 //
-// A graph is made for one batch shape and for training or inference. Tensors are numbered; each is written by one
-// operation. Parameters and buffers are offsets into the flat array that a ModelSpec describes.
+// A graph is made for one batch shape and for training or inference. Tensors are numbered; each is
+// written by one operation. Parameters and buffers are offsets into the flat array that a ModelSpec
+// describes.
 #ifndef MANAKO_LEARN_FUSED_GRAPH_H_
 #define MANAKO_LEARN_FUSED_GRAPH_H_
 
@@ -15,8 +16,8 @@
 namespace manako::fused {
 
 enum class OpKind : uint8_t {
-  kConvolution,      // weight [out, in / groups, kh, kw], bias [out] or none
-  kBatchNorm,        // weight, bias: gamma and beta or none; mean, variance: running statistics or none
+  kConvolution,  // weight [out, in / groups, kh, kw], bias [out] or none
+  kBatchNorm,    // weight, bias: gamma and beta or none; mean, variance: running statistics or none
   kRelu,
   kRelu6,
   kHardSwish,
@@ -27,9 +28,9 @@ enum class OpKind : uint8_t {
   kAdaptiveAverage,  // to the output's size
   kLinear,           // weight [out, in], bias [out] or none
   kAdd,
-  kMultiply,         // of equal shapes, or [n, c, 1, 1] by [n, c, h, w]: the inputs are in this order
-  kConcat,           // of channels
-  kFlatten,          // [n, c, h, w] -> [n, c h w]
+  kMultiply,  // of equal shapes, or [n, c, 1, 1] by [n, c, h, w]: the inputs are in this order
+  kConcat,    // of channels
+  kFlatten,   // [n, c, h, w] -> [n, c h w]
   kDropout,
 };
 
@@ -48,7 +49,7 @@ struct Op {
   int64_t weight = kNone, bias = kNone, mean = kNone, variance = kNone;
   Pair kernel = {1, 1}, stride = {1, 1}, padding = {0, 0}, dilation = {1, 1};
   int64_t groups = 1;
-  bool count_padding = true;      // average pool
+  bool count_padding = true;         // average pool
   double epsilon = 0, momentum = 0;  // BatchNorm
   bool batch_statistics = false;     // BatchNorm: of the batch (training) or the running ones
   double probability = 0;            // dropout: of becoming 0

@@ -57,7 +57,8 @@ MANAKO_SIMD void ActivatePiece(OpKind kind, int64_t n, const float* x, float* y)
   }
 }
 
-MANAKO_SIMD void ActivateBackwardPiece(OpKind kind, int64_t n, const float* __restrict x, float* __restrict d) {
+MANAKO_SIMD void ActivateBackwardPiece(OpKind kind, int64_t n, const float* __restrict x,
+                                       float* __restrict d) {
   switch (kind) {
     case OpKind::kRelu:
       for (int64_t i = 0; i < n; ++i) d[i] = x[i] > 0 ? d[i] : 0.0f;
@@ -82,13 +83,14 @@ MANAKO_SIMD void ActivateBackwardPiece(OpKind kind, int64_t n, const float* __re
   }
 }
 
-MANAKO_SIMD void ScalePlane(const float* factor, int64_t pixels, int64_t step, const float* x, float* y) {
+MANAKO_SIMD void ScalePlane(const float* factor, int64_t pixels, int64_t step, const float* x,
+                            float* y) {
   const V8 f = At(factor);
   for (int64_t i = 0; i < pixels; ++i) At(y + i * step) = At(x + i * step) * f;
 }
 
-MANAKO_SIMD void ScalePlaneBackward(const float* factor, int64_t pixels, int64_t step, const float* x, const float* dy, float* dx,
-                                    float* d_factor) {
+MANAKO_SIMD void ScalePlaneBackward(const float* factor, int64_t pixels, int64_t step,
+                                    const float* x, const float* dy, float* dx, float* d_factor) {
   const V8 f = At(factor);
   V8 sum{};
   for (int64_t i = 0; i < pixels; ++i) {
@@ -107,7 +109,9 @@ void ForPlanes(const Layout& layout, Body body) {
 }
 
 // Where a channel's first pixel is.
-int64_t ChannelAt(const Layout& layout, int64_t n, int64_t c) { return layout.Plane(n, c / kLanes) + c % kLanes; }
+int64_t ChannelAt(const Layout& layout, int64_t n, int64_t c) {
+  return layout.Plane(n, c / kLanes) + c % kLanes;
+}
 
 }  // namespace
 
@@ -128,10 +132,14 @@ void MaskByOutput(int64_t n, const float* y, float* d) {
   ForPieces(n, [&](int64_t begin, int64_t end) { MaskPiece(end - begin, y + begin, d + begin); });
 }
 void Add(int64_t n, const float* a, const float* b, float* out) {
-  ForPieces(n, [&](int64_t begin, int64_t end) { AddPiece(end - begin, a + begin, b + begin, out + begin); });
+  ForPieces(n, [&](int64_t begin, int64_t end) {
+    AddPiece(end - begin, a + begin, b + begin, out + begin);
+  });
 }
 void Multiply(int64_t n, const float* a, const float* b, float* out) {
-  ForPieces(n, [&](int64_t begin, int64_t end) { MultiplyPiece(end - begin, a + begin, b + begin, out + begin); });
+  ForPieces(n, [&](int64_t begin, int64_t end) {
+    MultiplyPiece(end - begin, a + begin, b + begin, out + begin);
+  });
 }
 
 void Activate(OpKind kind, int64_t n, const float* x, float* y) {
@@ -144,40 +152,48 @@ void Activate(OpKind kind, int64_t n, const float* x, float* y) {
   });
 }
 void ActivateBackward(OpKind kind, int64_t n, const float* x, float* d) {
-  ForPieces(n, [&](int64_t begin, int64_t end) { ActivateBackwardPiece(kind, end - begin, x + begin, d + begin); });
+  ForPieces(n, [&](int64_t begin, int64_t end) {
+    ActivateBackwardPiece(kind, end - begin, x + begin, d + begin);
+  });
 }
 
 void MultiplyChannels(const Layout& layout, const float* factor, const float* x, float* y) {
   ForPlanes(layout, [&](int64_t n, int64_t g) {
     const int64_t at = layout.Plane(n, g);
-    ScalePlane(factor + n * layout.padded() + g * kLanes, layout.pixels(), layout.block, x + at, y + at);
+    ScalePlane(factor + n * layout.padded() + g * kLanes, layout.pixels(), layout.block, x + at,
+               y + at);
   });
 }
 
-void MultiplyChannelsBackward(const Layout& layout, const float* factor, const float* x, const float* dy, float* dx,
-                              float* d_factor) {
+void MultiplyChannelsBackward(const Layout& layout, const float* factor, const float* x,
+                              const float* dy, float* dx, float* d_factor) {
   ForPlanes(layout, [&](int64_t n, int64_t g) {
     const int64_t at = layout.Plane(n, g), c = n * layout.padded() + g * kLanes;
-    ScalePlaneBackward(factor + c, layout.pixels(), layout.block, x + at, dy + at, dx + at, d_factor + c);
+    ScalePlaneBackward(factor + c, layout.pixels(), layout.block, x + at, dy + at, dx + at,
+                       d_factor + c);
   });
 }
 
-void CopyChannels(const Layout& part, const Layout& whole, int64_t first, bool to_whole, float* part_data, float* whole_data) {
-  const bool blocks = first % part.block == 0 && part.channels % part.block == 0 && part.block == whole.block;
+void CopyChannels(const Layout& part, const Layout& whole, int64_t first, bool to_whole,
+                  float* part_data, float* whole_data) {
+  const bool blocks =
+      first % part.block == 0 && part.channels % part.block == 0 && part.block == whole.block;
   const int64_t pixels = part.pixels();
 #pragma omp parallel for
   for (int64_t n = 0; n < part.n; ++n) {
     if (blocks) {
       float* own = part_data + n * part.image();
       float* other = whole_data + n * whole.image() + first * pixels;
-      std::memcpy(to_whole ? other : own, to_whole ? own : other, static_cast<size_t>(part.image()) * sizeof(float));
+      std::memcpy(to_whole ? other : own, to_whole ? own : other,
+                  static_cast<size_t>(part.image()) * sizeof(float));
       continue;
     }
     for (int64_t c = 0; c < part.channels; ++c) {
       float* own = part_data + ChannelAt(part, n, c);
       float* other = whole_data + ChannelAt(whole, n, first + c);
       for (int64_t i = 0; i < pixels; ++i) {
-        (to_whole ? other[i * whole.block] : own[i * part.block]) = to_whole ? own[i * part.block] : other[i * whole.block];
+        (to_whole ? other[i * whole.block] : own[i * part.block]) =
+            to_whole ? own[i * part.block] : other[i * whole.block];
       }
     }
   }
@@ -200,7 +216,8 @@ void FromPlain(const Layout& layout, const float* plain, float* x) {
     for (int64_t c = 0; c < layout.padded(); ++c) {
       const float* from = plain + (n * layout.channels + c) * layout.pixels();
       float* to = x + ChannelAt(layout, n, c);
-      for (int64_t i = 0; i < layout.pixels(); ++i) to[i * layout.block] = c < layout.channels ? from[i] : 0.0f;
+      for (int64_t i = 0; i < layout.pixels(); ++i)
+        to[i * layout.block] = c < layout.channels ? from[i] : 0.0f;
     }
   }
 }
@@ -223,10 +240,12 @@ void Dropout(Random random, double probability, int64_t n, const float* x, float
   }
 }
 
-double CrossEntropy(std::span<const int64_t> labels, int64_t classes, std::span<const double> weights, const float* logits,
-                    float* d_logits) {
+double CrossEntropy(std::span<const int64_t> labels, int64_t classes,
+                    std::span<const double> weights, const float* logits, float* d_logits) {
   double total = 0, loss = 0;
-  const auto weight_of = [&](int64_t label) { return weights.empty() ? 1.0 : weights[static_cast<size_t>(label)]; };
+  const auto weight_of = [&](int64_t label) {
+    return weights.empty() ? 1.0 : weights[static_cast<size_t>(label)];
+  };
   for (const int64_t label : labels) total += weight_of(label);
   for (size_t i = 0; i < labels.size(); ++i) {
     const float* row = logits + static_cast<int64_t>(i) * classes;

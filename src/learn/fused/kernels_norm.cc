@@ -11,7 +11,8 @@ namespace {
 constexpr int64_t kChunk = 256;  // pixels whose sum is made in float
 
 // Of one plane: sums of x - origin and of its square.
-MANAKO_SIMD void PlaneMoments(const float* x, int64_t pixels, int64_t step, const float* origin, Sum8* sum, Sum8* squares) {
+MANAKO_SIMD void PlaneMoments(const float* x, int64_t pixels, int64_t step, const float* origin,
+                              Sum8* sum, Sum8* squares) {
   const V8 o = At(origin);
   for (int64_t begin = 0; begin < pixels; begin += kChunk) {
     const int64_t end = std::min(pixels, begin + kChunk);
@@ -37,8 +38,8 @@ MANAKO_SIMD void PlaneMoments(const float* x, int64_t pixels, int64_t step, cons
 }
 
 template <bool kResidual, bool kRelu>
-MANAKO_INLINE void PlaneScaleShift(const float* x, int64_t pixels, int64_t step, const float* scale, const float* shift,
-                                   const float* residual, float* y) {
+MANAKO_INLINE void PlaneScaleShift(const float* x, int64_t pixels, int64_t step, const float* scale,
+                                   const float* shift, const float* residual, float* y) {
   const V8 a = At(scale), b = At(shift), zero{};
   for (int64_t i = 0; i < pixels; ++i) {
     V8 value = At(x + i * step) * a + b;
@@ -48,18 +49,20 @@ MANAKO_INLINE void PlaneScaleShift(const float* x, int64_t pixels, int64_t step,
   }
 }
 
-MANAKO_SIMD void PlaneScale(const float* x, int64_t pixels, int64_t step, const float* scale, const float* shift, float* y) {
+MANAKO_SIMD void PlaneScale(const float* x, int64_t pixels, int64_t step, const float* scale,
+                            const float* shift, float* y) {
   PlaneScaleShift<false, false>(x, pixels, step, scale, shift, nullptr, y);
 }
-MANAKO_SIMD void PlaneScaleRelu(const float* x, int64_t pixels, int64_t step, const float* scale, const float* shift, float* y) {
+MANAKO_SIMD void PlaneScaleRelu(const float* x, int64_t pixels, int64_t step, const float* scale,
+                                const float* shift, float* y) {
   PlaneScaleShift<false, true>(x, pixels, step, scale, shift, nullptr, y);
 }
-MANAKO_SIMD void PlaneScaleAdd(const float* x, int64_t pixels, int64_t step, const float* scale, const float* shift,
-                               const float* residual, float* y) {
+MANAKO_SIMD void PlaneScaleAdd(const float* x, int64_t pixels, int64_t step, const float* scale,
+                               const float* shift, const float* residual, float* y) {
   PlaneScaleShift<true, false>(x, pixels, step, scale, shift, residual, y);
 }
-MANAKO_SIMD void PlaneScaleAddRelu(const float* x, int64_t pixels, int64_t step, const float* scale, const float* shift,
-                                   const float* residual, float* y) {
+MANAKO_SIMD void PlaneScaleAddRelu(const float* x, int64_t pixels, int64_t step, const float* scale,
+                                   const float* shift, const float* residual, float* y) {
   PlaneScaleShift<true, true>(x, pixels, step, scale, shift, residual, y);
 }
 
@@ -67,8 +70,8 @@ enum class Mask { kNone, kOutput, kRecomputed };
 
 // The gradient that counts at one pixel.
 template <Mask kMask>
-MANAKO_INLINE void Gradient(const float* d1, const float* d2, const float* output, int64_t at, const V8& x, const V8& scale,
-                            const V8& shift, V8& d) {
+MANAKO_INLINE void Gradient(const float* d1, const float* d2, const float* output, int64_t at,
+                            const V8& x, const V8& scale, const V8& shift, V8& d) {
   const V8 zero{};
   d = At(d1 + at);
   if (d2 != nullptr) d += At(d2 + at);
@@ -103,21 +106,30 @@ MANAKO_INLINE void SumPlane(const Plane& p, Sum8* sum_d, Sum8* sum_dx) {
   }
 }
 
-MANAKO_SIMD void SumPlain(const Plane& p, Sum8* sum_d, Sum8* sum_dx) { SumPlane<Mask::kNone, false>(p, sum_d, sum_dx); }
+MANAKO_SIMD void SumPlain(const Plane& p, Sum8* sum_d, Sum8* sum_dx) {
+  SumPlane<Mask::kNone, false>(p, sum_d, sum_dx);
+}
 MANAKO_SIMD void SumRecomputed(const Plane& p, Sum8* sum_d, Sum8* sum_dx) {
   SumPlane<Mask::kRecomputed, false>(p, sum_d, sum_dx);
 }
-MANAKO_SIMD void SumOutput(const Plane& p, Sum8* sum_d, Sum8* sum_dx) { SumPlane<Mask::kOutput, false>(p, sum_d, sum_dx); }
-MANAKO_SIMD void SumPlainWrite(const Plane& p, Sum8* sum_d, Sum8* sum_dx) { SumPlane<Mask::kNone, true>(p, sum_d, sum_dx); }
+MANAKO_SIMD void SumOutput(const Plane& p, Sum8* sum_d, Sum8* sum_dx) {
+  SumPlane<Mask::kOutput, false>(p, sum_d, sum_dx);
+}
+MANAKO_SIMD void SumPlainWrite(const Plane& p, Sum8* sum_d, Sum8* sum_dx) {
+  SumPlane<Mask::kNone, true>(p, sum_d, sum_dx);
+}
 MANAKO_SIMD void SumRecomputedWrite(const Plane& p, Sum8* sum_d, Sum8* sum_dx) {
   SumPlane<Mask::kRecomputed, true>(p, sum_d, sum_dx);
 }
-MANAKO_SIMD void SumOutputWrite(const Plane& p, Sum8* sum_d, Sum8* sum_dx) { SumPlane<Mask::kOutput, true>(p, sum_d, sum_dx); }
+MANAKO_SIMD void SumOutputWrite(const Plane& p, Sum8* sum_d, Sum8* sum_dx) {
+  SumPlane<Mask::kOutput, true>(p, sum_d, sum_dx);
+}
 
 // dx = scale * (d - mean of d - (x - mean) * inverse * mean of d (x - mean) inverse)
 template <Mask kMask>
 MANAKO_INLINE void ApplyPlane(const Plane& p, const float* mean_d, const float* factor) {
-  const V8 mean = At(p.mean), scale = At(p.scale), shift = At(p.shift), md = At(mean_d), f = At(factor);
+  const V8 mean = At(p.mean), scale = At(p.scale), shift = At(p.shift), md = At(mean_d),
+           f = At(factor);
   for (int64_t i = 0; i < p.pixels; ++i) {
     const int64_t at = i * p.step;
     const V8 x = At(p.x + at);
@@ -137,7 +149,8 @@ MANAKO_SIMD void ApplyOutput(const Plane& p, const float* mean_d, const float* f
 }
 
 template <bool kMasked, bool kWrite>
-MANAKO_INLINE void SumChannels(int64_t pixels, int64_t step, const float* output, float* d, Sum8* sum) {
+MANAKO_INLINE void SumChannels(int64_t pixels, int64_t step, const float* output, float* d,
+                               Sum8* sum) {
   const V8 zero{};
   for (int64_t begin = 0; begin < pixels; begin += kChunk) {
     const int64_t end = std::min(pixels, begin + kChunk);
@@ -158,11 +171,13 @@ MANAKO_SIMD void SumAll(int64_t pixels, int64_t step, const float* output, float
 MANAKO_SIMD void SumMasked(int64_t pixels, int64_t step, const float* output, float* d, Sum8* sum) {
   SumChannels<true, false>(pixels, step, output, d, sum);
 }
-MANAKO_SIMD void SumAndMask(int64_t pixels, int64_t step, const float* output, float* d, Sum8* sum) {
+MANAKO_SIMD void SumAndMask(int64_t pixels, int64_t step, const float* output, float* d,
+                            Sum8* sum) {
   SumChannels<true, true>(pixels, step, output, d, sum);
 }
 
-Plane PlaneOf(const Layout& layout, const NormBackward& norm, int64_t n, int64_t g, const float* d1, const float* d2, float* out) {
+Plane PlaneOf(const Layout& layout, const NormBackward& norm, int64_t n, int64_t g, const float* d1,
+              const float* d2, float* out) {
   const int64_t at = layout.Plane(n, g), c = g * kLanes;
   return {layout.pixels(),
           layout.block,
@@ -182,7 +197,8 @@ Plane PlaneOf(const Layout& layout, const NormBackward& norm, int64_t n, int64_t
 void Moments(const Layout& layout, const float* x, float* mean, float* variance) {
 #pragma omp parallel for
   for (int64_t g = 0; g < layout.groups(); ++g) {
-    const auto pixels = static_cast<double>(layout.pixels()), count = pixels * static_cast<double>(layout.n);
+    const auto pixels = static_cast<double>(layout.pixels()),
+               count = pixels * static_cast<double>(layout.n);
     // Values are counted from the first image's mean, so that no large squares are subtracted.
     alignas(32) float origin[kLanes] = {};
     Sum8 first, ignored;
@@ -195,13 +211,14 @@ void Moments(const Layout& layout, const float* x, float* mean, float* variance)
     for (int64_t i = 0; i < kLanes; ++i) {
       const double from_origin = sum.total[i] / count;
       mean[g * kLanes + i] = static_cast<float>(static_cast<double>(origin[i]) + from_origin);
-      variance[g * kLanes + i] = static_cast<float>(std::max(0.0, squares.total[i] / count - from_origin * from_origin));
+      variance[g * kLanes + i] =
+          static_cast<float>(std::max(0.0, squares.total[i] / count - from_origin * from_origin));
     }
   }
 }
 
-void ScaleShift(const Layout& layout, const float* x, const float* scale, const float* shift, const float* residual, bool relu,
-                float* y) {
+void ScaleShift(const Layout& layout, const float* x, const float* scale, const float* shift,
+                const float* residual, bool relu, float* y) {
   const int64_t groups = layout.groups();
 #pragma omp parallel for
   for (int64_t i = 0; i < layout.n * groups; ++i) {
@@ -210,14 +227,17 @@ void ScaleShift(const Layout& layout, const float* x, const float* scale, const 
     if (residual == nullptr) {
       (relu ? PlaneScaleRelu : PlaneScale)(x + at, pixels, step, scale + c, shift + c, y + at);
     } else {
-      (relu ? PlaneScaleAddRelu : PlaneScaleAdd)(x + at, pixels, step, scale + c, shift + c, residual + at, y + at);
+      (relu ? PlaneScaleAddRelu : PlaneScaleAdd)(x + at, pixels, step, scale + c, shift + c,
+                                                 residual + at, y + at);
     }
   }
 }
 
-void NormBackwardSums(const Layout& layout, const NormBackward& norm, const float* d1, const float* d2, float* out, float* sum_d,
-                      float* sum_dx) {
-  const Mask mask = norm.output != nullptr ? Mask::kOutput : norm.relu ? Mask::kRecomputed : Mask::kNone;
+void NormBackwardSums(const Layout& layout, const NormBackward& norm, const float* d1,
+                      const float* d2, float* out, float* sum_d, float* sum_dx) {
+  const Mask mask = norm.output != nullptr ? Mask::kOutput
+                    : norm.relu            ? Mask::kRecomputed
+                                           : Mask::kNone;
   const auto sum = out == nullptr ? (mask == Mask::kNone     ? SumPlain
                                      : mask == Mask::kOutput ? SumOutput
                                                              : SumRecomputed)
@@ -235,10 +255,16 @@ void NormBackwardSums(const Layout& layout, const NormBackward& norm, const floa
   }
 }
 
-void NormBackwardApply(const Layout& layout, const NormBackward& norm, const float* d1, const float* d2, bool mask_again,
-                       const float* sum_d, const float* sum_dx, float* dx) {
-  const Mask mask = !mask_again ? Mask::kNone : norm.output != nullptr ? Mask::kOutput : norm.relu ? Mask::kRecomputed : Mask::kNone;
-  const auto apply = mask == Mask::kNone ? ApplyPlain : mask == Mask::kOutput ? ApplyOutput : ApplyRecomputed;
+void NormBackwardApply(const Layout& layout, const NormBackward& norm, const float* d1,
+                       const float* d2, bool mask_again, const float* sum_d, const float* sum_dx,
+                       float* dx) {
+  const Mask mask = !mask_again              ? Mask::kNone
+                    : norm.output != nullptr ? Mask::kOutput
+                    : norm.relu              ? Mask::kRecomputed
+                                             : Mask::kNone;
+  const auto apply = mask == Mask::kNone     ? ApplyPlain
+                     : mask == Mask::kOutput ? ApplyOutput
+                                             : ApplyRecomputed;
   const float count = static_cast<float>(layout.n * layout.pixels());
 #pragma omp parallel for
   for (int64_t g = 0; g < layout.groups(); ++g) {
@@ -248,7 +274,8 @@ void NormBackwardApply(const Layout& layout, const NormBackward& norm, const flo
       mean_d[i] = sum_d[c] / count;
       factor[i] = sum_dx[c] / count * norm.inverse[c];
     }
-    for (int64_t n = 0; n < layout.n; ++n) apply(PlaneOf(layout, norm, n, g, d1, d2, dx), mean_d, factor);
+    for (int64_t n = 0; n < layout.n; ++n)
+      apply(PlaneOf(layout, norm, n, g, d1, d2, dx), mean_d, factor);
   }
 }
 
@@ -261,7 +288,8 @@ void ChannelSums(const Layout& layout, const float* output, bool write, float* d
       const int64_t at = layout.Plane(n, g);
       add(layout.pixels(), layout.block, output != nullptr ? output + at : nullptr, d + at, &sum);
     }
-    for (int64_t i = 0; i < kLanes && g * kLanes + i < layout.channels; ++i) sums[g * kLanes + i] = static_cast<float>(sum.total[i]);
+    for (int64_t i = 0; i < kLanes && g * kLanes + i < layout.channels; ++i)
+      sums[g * kLanes + i] = static_cast<float>(sum.total[i]);
   }
 }
 

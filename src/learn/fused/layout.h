@@ -8,8 +8,8 @@ namespace manako::fused {
 
 inline constexpr int64_t kLanes = 8;  // channels that the loops of kernels.h take at once
 
-// [n][channels / block][height][width][block] floats: oneDNN's nChw8c and nChw16c. Where the channels are no multiple of the
-// block, the last block's rest is there and holds zeros.
+// [n][channels / block][height][width][block] floats: oneDNN's nChw8c and nChw16c. Where the
+// channels are no multiple of the block, the last block's rest is there and holds zeros.
 struct Layout {
   int64_t n = 0, channels = 0, height = 0, width = 0;
   int64_t block = kLanes;

@@ -7,7 +7,8 @@ namespace manako::fused {
 namespace {
 
 bool TakesRelu(const Node& node) {
-  return !node.relu && (node.op.kind == OpKind::kConvolution || node.op.kind == OpKind::kBatchNorm || node.op.kind == OpKind::kLinear);
+  return !node.relu && (node.op.kind == OpKind::kConvolution ||
+                        node.op.kind == OpKind::kBatchNorm || node.op.kind == OpKind::kLinear);
 }
 
 bool TakesSum(const Node& node) {
@@ -15,7 +16,8 @@ bool TakesSum(const Node& node) {
 }
 
 bool TakesNorm(const Node& node, const Op& norm) {
-  return node.op.kind == OpKind::kConvolution && !node.relu && node.residual < 0 && !node.folded && !norm.batch_statistics;
+  return node.op.kind == OpKind::kConvolution && !node.relu && node.residual < 0 && !node.folded &&
+         !norm.batch_statistics;
 }
 
 }  // namespace
@@ -23,10 +25,12 @@ bool TakesNorm(const Node& node, const Op& norm) {
 std::vector<Node> GroupNodes(const Graph& graph) {
   const std::vector<int> readers = CountReaders(graph);
   std::vector<Node> nodes;
-  // The node that makes a tensor nobody else reads, taken out of the list so that it can go on at its end.
+  // The node that makes a tensor nobody else reads, taken out of the list so that it can go on at
+  // its end.
   const auto take = [&](int tensor, auto fits, Node& out) {
     if (readers[static_cast<size_t>(tensor)] != 1) return false;
-    const auto found = std::find_if(nodes.begin(), nodes.end(), [&](const Node& node) { return node.op.output == tensor; });
+    const auto found = std::find_if(nodes.begin(), nodes.end(),
+                                    [&](const Node& node) { return node.op.output == tensor; });
     if (found == nodes.end() || !fits(*found)) return false;
     out = std::move(*found);
     nodes.erase(found);
@@ -37,12 +41,15 @@ std::vector<Node> GroupNodes(const Graph& graph) {
     if (op.kind == OpKind::kRelu && take(op.inputs[0], TakesRelu, node)) {
       node.relu = true;
     } else if (op.kind == OpKind::kBatchNorm && !graph.training &&
-               take(op.inputs[0], [&](const Node& before) { return TakesNorm(before, op); }, node)) {
+               take(
+                   op.inputs[0], [&](const Node& before) { return TakesNorm(before, op); }, node)) {
       node.folded = true;
       node.norm = op;
-    } else if (op.kind == OpKind::kAdd && op.inputs[0] != op.inputs[1] && take(op.inputs[0], TakesSum, node)) {
+    } else if (op.kind == OpKind::kAdd && op.inputs[0] != op.inputs[1] &&
+               take(op.inputs[0], TakesSum, node)) {
       node.residual = op.inputs[1];
-    } else if (op.kind == OpKind::kAdd && op.inputs[0] != op.inputs[1] && take(op.inputs[1], TakesSum, node)) {
+    } else if (op.kind == OpKind::kAdd && op.inputs[0] != op.inputs[1] &&
+               take(op.inputs[1], TakesSum, node)) {
       node.residual = op.inputs[0];
     } else {
       node.op = op;
@@ -51,9 +58,11 @@ std::vector<Node> GroupNodes(const Graph& graph) {
     nodes.push_back(std::move(node));
   }
   for (const Node& pool : nodes) {
-    if (pool.op.kind != OpKind::kMaxPool || readers[static_cast<size_t>(pool.op.inputs[0])] != 1) continue;
+    if (pool.op.kind != OpKind::kMaxPool || readers[static_cast<size_t>(pool.op.inputs[0])] != 1)
+      continue;
     for (Node& node : nodes) {
-      if (node.op.output == pool.op.inputs[0] && node.relu && node.op.kind == OpKind::kConvolution) node.masked_by_pool = true;
+      if (node.op.output == pool.op.inputs[0] && node.relu && node.op.kind == OpKind::kConvolution)
+        node.masked_by_pool = true;
     }
   }
   return nodes;

@@ -9,8 +9,9 @@
 namespace manako::fused {
 
 struct Node {
-  Op op;              // the first operation; `output` is the last one's
-  bool relu = false;  // convolution, BatchNorm, linear: max with 0 behind it, and behind the residual
+  Op op;  // the first operation; `output` is the last one's
+  bool relu =
+      false;  // convolution, BatchNorm, linear: max with 0 behind it, and behind the residual
   int residual = -1;  // BatchNorm and folded convolution: a tensor that is added
   // Convolution in inference: the BatchNorm behind it, with the running statistics.
   bool folded = false;
@@ -19,8 +20,8 @@ struct Node {
   bool masked_by_pool = false;
 };
 
-// ReLU joins the convolution, BatchNorm or linear layer before it, an addition the BatchNorm before it, and in inference
-// BatchNorm the convolution, wherever nobody else reads what is between.
+// ReLU joins the convolution, BatchNorm or linear layer before it, an addition the BatchNorm before
+// it, and in inference BatchNorm the convolution, wherever nobody else reads what is between.
 std::vector<Node> GroupNodes(const Graph& graph);
 
 }  // namespace manako::fused

@@ -25,12 +25,16 @@ namespace {
 int64_t PreferredBlock() {
   static const int64_t block = [] {
     using dnnl::memory;
-    const auto any = [](memory::dims dims) { return memory::desc(dims, memory::data_type::f32, memory::format_tag::any); };
+    const auto any = [](memory::dims dims) {
+      return memory::desc(dims, memory::data_type::f32, memory::format_tag::any);
+    };
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
-    const dnnl::convolution_forward::desc wanted(dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
-                                                 any({2, 64, 32, 32}), any({64, 64, 3, 3}), any({2, 64, 32, 32}), {1, 1}, {1, 1}, {1, 1});
+    const dnnl::convolution_forward::desc wanted(
+        dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
+        any({2, 64, 32, 32}), any({64, 64, 3, 3}), any({2, 64, 32, 32}), {1, 1}, {1, 1}, {1, 1});
     const dnnl::convolution_forward::primitive_desc description(wanted, engine);
-    const memory::desc blocked({2, 64, 32, 32}, memory::data_type::f32, memory::format_tag::nChw16c);
+    const memory::desc blocked({2, 64, 32, 32}, memory::data_type::f32,
+                               memory::format_tag::nChw16c);
     return description.dst_desc() == blocked ? 16 : 8;
   }();
   return block;
@@ -46,7 +50,8 @@ enum ChannelArray { kMean, kInverse, kScale, kShift, kSumD, kSumDx, kVariance, k
 
 class Planner : public Plan {
  public:
-  Planner(const Graph& graph, int64_t trained) : graph_(graph), trained_(trained), block_(PreferredBlock()) {}
+  Planner(const Graph& graph, int64_t trained)
+      : graph_(graph), trained_(trained), block_(PreferredBlock()) {}
 
   absl::Status Build();
 
@@ -70,10 +75,14 @@ class Planner : public Plan {
   }
   bool IsImage(int tensor) const { return ShapeOf(tensor).size() == 4; }
   // Floats in memory: images are padded, vectors are plain.
-  int64_t Floats(int tensor) const { return IsImage(tensor) ? LayoutOf(tensor).floats() : Elements(ShapeOf(tensor)); }
+  int64_t Floats(int tensor) const {
+    return IsImage(tensor) ? LayoutOf(tensor).floats() : Elements(ShapeOf(tensor));
+  }
   Place NewTensor(int tensor) { return steps_.NewBuffer(Floats(tensor)); }
   Place& At(int tensor) { return places_[static_cast<size_t>(tensor)]; }
-  std::string Name(const Node& node) const { return fmt::format("{} {}", OpName(node.op.kind), ToString(ShapeOf(node.op.output))); }
+  std::string Name(const Node& node) const {
+    return fmt::format("{} {}", OpName(node.op.kind), ToString(ShapeOf(node.op.output)));
+  }
 
   void Forward(Node& node, size_t index);
   void ForwardConvolution(const Node& node, size_t index);
@@ -122,13 +131,13 @@ class Planner : public Plan {
   int64_t n_ = 0, classes_ = 0;
   Steps steps_;
   std::vector<Node> nodes_;
-  std::vector<int> maker_;                 // of each tensor, the node that writes it
-  std::vector<Place> places_;              // of each tensor
-  std::vector<Place> again_;               // of tensors that were made again
+  std::vector<int> maker_;     // of each tensor, the node that writes it
+  std::vector<Place> places_;  // of each tensor
+  std::vector<Place> again_;   // of tensors that were made again
   std::vector<std::vector<Addend>> gradients_;
-  std::vector<Place> kept_;                // of each node: a pool's winners, a dropout's mask
-  std::vector<ChannelArrays> channels_;    // of each node that is a BatchNorm
-  std::deque<Convolution> convolutions_;   // by node in convolution_of_
+  std::vector<Place> kept_;               // of each node: a pool's winners, a dropout's mask
+  std::vector<ChannelArrays> channels_;   // of each node that is a BatchNorm
+  std::deque<Convolution> convolutions_;  // by node in convolution_of_
   std::vector<Convolution*> convolution_of_;
   Place planes_;
 };
@@ -136,23 +145,30 @@ class Planner : public Plan {
 absl::Status Planner::Check() const {
   std::set<int64_t> seen;
   for (const Node& node : nodes_) {
-    for (const int64_t offset : {node.op.weight, node.op.bias, node.folded ? node.norm.weight : kNone, node.folded ? node.norm.bias : kNone}) {
+    for (const int64_t offset :
+         {node.op.weight, node.op.bias, node.folded ? node.norm.weight : kNone,
+          node.folded ? node.norm.bias : kNone}) {
       if (offset == kNone) continue;
-      if (!seen.insert(offset).second) return absl::UnimplementedError("parameters that are used twice");
+      if (!seen.insert(offset).second)
+        return absl::UnimplementedError("parameters that are used twice");
       if (offset >= trained_) return absl::UnimplementedError("weights that are not trained");
     }
     for (const int input : node.op.inputs) {
       if (input == graph_.input && node.op.kind != OpKind::kConvolution) {
-        return absl::UnimplementedError(fmt::format("{} of the images themselves", OpName(node.op.kind)));
+        return absl::UnimplementedError(
+            fmt::format("{} of the images themselves", OpName(node.op.kind)));
       }
     }
-    const bool by_image = node.op.kind == OpKind::kConcat || node.op.kind == OpKind::kAdaptiveAverage;
-    if (by_image && !IsImage(node.op.output)) return absl::UnimplementedError(fmt::format("{} of vectors", OpName(node.op.kind)));
+    const bool by_image =
+        node.op.kind == OpKind::kConcat || node.op.kind == OpKind::kAdaptiveAverage;
+    if (by_image && !IsImage(node.op.output))
+      return absl::UnimplementedError(fmt::format("{} of vectors", OpName(node.op.kind)));
     if (node.op.kind == OpKind::kMaxPool && node.op.kernel[0] * node.op.kernel[1] > 256) {
       return absl::UnimplementedError("a max pool over more than 256 pixels");
     }
   }
-  if (IsImage(graph_.output) || graph_.output == graph_.input) return absl::UnimplementedError("an output that is no vector");
+  if (IsImage(graph_.output) || graph_.output == graph_.input)
+    return absl::UnimplementedError("an output that is no vector");
   return absl::OkStatus();
 }
 
@@ -168,7 +184,8 @@ absl::Status Planner::Build() {
   kept_.resize(nodes_.size());
   channels_.resize(nodes_.size());
   convolution_of_.assign(nodes_.size(), nullptr);
-  for (size_t i = 0; i < nodes_.size(); ++i) maker_[static_cast<size_t>(nodes_[i].op.output)] = static_cast<int>(i);
+  for (size_t i = 0; i < nodes_.size(); ++i)
+    maker_[static_cast<size_t>(nodes_[i].op.output)] = static_cast<int>(i);
 
   const Layout images = LayoutOf(graph_.input);
   planes_ = steps_.NewBuffer(Elements(ShapeOf(graph_.input)));
@@ -232,7 +249,9 @@ bool Planner::MayOverwrite(int tensor, size_t index) const {
   }
   // A flattened tensor may share its buffer.
   for (const Node& node : nodes_) {
-    if (node.op.kind == OpKind::kFlatten && (node.op.inputs[0] == tensor || node.op.output == tensor)) return false;
+    if (node.op.kind == OpKind::kFlatten &&
+        (node.op.inputs[0] == tensor || node.op.output == tensor))
+      return false;
   }
   return true;
 }
@@ -240,26 +259,32 @@ bool Planner::MayOverwrite(int tensor, size_t index) const {
 void Planner::FoldNorm(const Node& node, Place& weight, Place& bias) {
   const Shape& out = ShapeOf(node.op.output);
   const int64_t channels = out[1];
-  const int64_t field = ShapeOf(node.op.inputs[0])[1] / node.op.groups * node.op.kernel[0] * node.op.kernel[1];
+  const int64_t field =
+      ShapeOf(node.op.inputs[0])[1] / node.op.groups * node.op.kernel[0] * node.op.kernel[1];
   const Place plain_weight = weight, plain_bias = bias;
   weight = steps_.NewBuffer(channels * field);
   bias = steps_.NewBuffer(channels);
   const Op norm = node.norm;
   steps_.set_preparing(true);
-  steps_.Add("fold " + Name(node), {weight, bias}, [=, to_weight = weight, to_bias = bias](const Frame& frame) {
-    const float* const values = frame.run.values;
-    for (int64_t c = 0; c < channels; ++c) {
-      const double inverse = 1 / std::sqrt(static_cast<double>(values[norm.variance + c]) + norm.epsilon);
-      const double scale = inverse * (norm.weight == kNone ? 1.0 : static_cast<double>(values[norm.weight + c]));
-      const double own = plain_bias ? static_cast<double>(frame[plain_bias][c]) : 0.0;
-      const double beta = norm.bias == kNone ? 0.0 : static_cast<double>(values[norm.bias + c]);
-      frame[to_bias][c] = static_cast<float>(beta + (own - static_cast<double>(values[norm.mean + c])) * scale);
-      const float* from = frame[plain_weight] + c * field;
-      float* to = frame[to_weight] + c * field;
-      const auto factor = static_cast<float>(scale);
-      for (int64_t i = 0; i < field; ++i) to[i] = from[i] * factor;
-    }
-  });
+  steps_.Add(
+      "fold " + Name(node), {weight, bias},
+      [=, to_weight = weight, to_bias = bias](const Frame& frame) {
+        const float* const values = frame.run.values;
+        for (int64_t c = 0; c < channels; ++c) {
+          const double inverse =
+              1 / std::sqrt(static_cast<double>(values[norm.variance + c]) + norm.epsilon);
+          const double scale =
+              inverse * (norm.weight == kNone ? 1.0 : static_cast<double>(values[norm.weight + c]));
+          const double own = plain_bias ? static_cast<double>(frame[plain_bias][c]) : 0.0;
+          const double beta = norm.bias == kNone ? 0.0 : static_cast<double>(values[norm.bias + c]);
+          frame[to_bias][c] =
+              static_cast<float>(beta + (own - static_cast<double>(values[norm.mean + c])) * scale);
+          const float* from = frame[plain_weight] + c * field;
+          float* to = frame[to_weight] + c * field;
+          const auto factor = static_cast<float>(scale);
+          for (int64_t i = 0; i < field; ++i) to[i] = from[i] * factor;
+        }
+      });
   steps_.set_preparing(false);
 }
 
@@ -295,17 +320,19 @@ void Planner::ForwardConvolution(const Node& node, size_t index) {
   convolution.AddForward(steps_, forward);
   if (node.residual < 0 || in_place) return;
   const int64_t floats = Floats(y);
-  steps_.Add("add " + Name(node), {At(y), At(node.residual)}, [=, to = At(y), residual = At(node.residual), relu = node.relu](const Frame& frame) {
-    fused::Add(floats, frame[to], frame[residual], frame[to]);
-    if (relu) Activate(OpKind::kRelu, floats, frame[to], frame[to]);
-  });
+  steps_.Add("add " + Name(node), {At(y), At(node.residual)},
+             [=, to = At(y), residual = At(node.residual), relu = node.relu](const Frame& frame) {
+               fused::Add(floats, frame[to], frame[residual], frame[to]);
+               if (relu) Activate(OpKind::kRelu, floats, frame[to], frame[to]);
+             });
 }
 
 void Planner::ForwardNorm(const Node& node, size_t index) {
   const Op op = node.op;
   const int x = op.inputs[0], y = op.output;
   const Layout layout = LayoutOf(x);
-  const ChannelArrays arrays = {steps_.NewBuffer(kChannelArrays * layout.padded()), layout.padded()};
+  const ChannelArrays arrays = {steps_.NewBuffer(kChannelArrays * layout.padded()),
+                                layout.padded()};
   channels_[index] = arrays;
   const bool batch = op.batch_statistics;
   const auto statistics = [=, from = At(x)](const Frame& frame) {
@@ -320,37 +347,46 @@ void Planner::ForwardNorm(const Node& node, size_t index) {
       std::copy_n(values + op.variance, layout.channels, variance);
     }
     if (batch && op.mean != kNone && op.variance != kNone) {
-      const double count = static_cast<double>(layout.n * layout.pixels()), unbiased = count / (count - 1);
+      const double count = static_cast<double>(layout.n * layout.pixels()),
+                   unbiased = count / (count - 1);
       const double keep = 1 - op.momentum;
       for (int64_t c = 0; c < layout.channels; ++c) {
         float &running_mean = values[op.mean + c], &running_variance = values[op.variance + c];
-        running_mean = static_cast<float>(keep * static_cast<double>(running_mean) + op.momentum * static_cast<double>(mean[c]));
-        running_variance = static_cast<float>(keep * static_cast<double>(running_variance) +
-                                              op.momentum * unbiased * static_cast<double>(variance[c]));
+        running_mean = static_cast<float>(keep * static_cast<double>(running_mean) +
+                                          op.momentum * static_cast<double>(mean[c]));
+        running_variance =
+            static_cast<float>(keep * static_cast<double>(running_variance) +
+                               op.momentum * unbiased * static_cast<double>(variance[c]));
       }
     }
     for (int64_t c = 0; c < layout.padded(); ++c) {
       const bool real = c < layout.channels;
       const double inverse = 1 / std::sqrt(static_cast<double>(variance[c]) + op.epsilon);
-      const double gamma = !real ? 0.0 : op.weight == kNone ? 1.0 : static_cast<double>(values[op.weight + c]);
-      const double beta = !real || op.bias == kNone ? 0.0 : static_cast<double>(values[op.bias + c]);
+      const double gamma = !real                ? 0.0
+                           : op.weight == kNone ? 1.0
+                                                : static_cast<double>(values[op.weight + c]);
+      const double beta =
+          !real || op.bias == kNone ? 0.0 : static_cast<double>(values[op.bias + c]);
       arrays.Get(frame, kInverse)[c] = static_cast<float>(inverse);
       arrays.Get(frame, kScale)[c] = static_cast<float>(gamma * inverse);
-      arrays.Get(frame, kShift)[c] = static_cast<float>(beta - static_cast<double>(mean[c]) * gamma * inverse);
+      arrays.Get(frame, kShift)[c] =
+          static_cast<float>(beta - static_cast<double>(mean[c]) * gamma * inverse);
     }
   };
   if (batch) {
     steps_.Add("statistics " + Name(node), {At(x), arrays.place}, statistics);
   } else {
     steps_.set_preparing(!graph_.training);
-    steps_.Add("statistics " + Name(node), {arrays.place}, [statistics](const Frame& frame) { statistics(frame); });
+    steps_.Add("statistics " + Name(node), {arrays.place},
+               [statistics](const Frame& frame) { statistics(frame); });
     steps_.set_preparing(false);
   }
   At(y) = NewTensor(y);
   const Place residual = node.residual >= 0 ? At(node.residual) : Place{};
   steps_.Add("normalise " + Name(node), {At(x), arrays.place, residual, At(y)},
              [=, relu = node.relu, from = At(x), to = At(y)](const Frame& frame) {
-               ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift), frame[residual], relu, frame[to]);
+               ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift),
+                          frame[residual], relu, frame[to]);
              });
 }
 
@@ -359,7 +395,8 @@ void Planner::ForwardActivation(const Node& node) {
   At(y) = NewTensor(y);
   const bool clear = IsImage(y) && LayoutOf(y).channels != LayoutOf(y).padded();
   steps_.Add(Name(node), {At(x), At(y)},
-             [=, kind = node.op.kind, floats = Floats(y), layout = LayoutOf(y), from = At(x), to = At(y)](const Frame& frame) {
+             [=, kind = node.op.kind, floats = Floats(y), layout = LayoutOf(y), from = At(x),
+              to = At(y)](const Frame& frame) {
                Activate(kind, floats, frame[from], frame[to]);
                if (clear) ClearPadding(layout, frame[to]);
              });
@@ -373,15 +410,18 @@ void Planner::ForwardPool(const Node& node, size_t index) {
   const Place from = At(x), to = At(y);
   if (node.op.kind == OpKind::kMaxPool) {
     if (graph_.training) kept_[index] = steps_.NewBuffer((out.floats() + 3) / 4);
-    steps_.Add(Name(node), {from, to, kept_[index]}, [=, winner = kept_[index]](const Frame& frame) {
-      MaxPool(in, out, window, frame[from], frame[to], reinterpret_cast<uint8_t*>(frame[winner]));
-    });
+    steps_.Add(Name(node), {from, to, kept_[index]},
+               [=, winner = kept_[index]](const Frame& frame) {
+                 MaxPool(in, out, window, frame[from], frame[to],
+                         reinterpret_cast<uint8_t*>(frame[winner]));
+               });
   } else if (node.op.kind == OpKind::kAveragePool) {
     steps_.Add(Name(node), {from, to}, [=, count = node.op.count_padding](const Frame& frame) {
       AveragePool(in, out, window, count, frame[from], frame[to]);
     });
   } else {
-    steps_.Add(Name(node), {from, to}, [=](const Frame& frame) { AdaptiveAverage(in, out, frame[from], frame[to]); });
+    steps_.Add(Name(node), {from, to},
+               [=](const Frame& frame) { AdaptiveAverage(in, out, frame[from], frame[to]); });
   }
 }
 
@@ -391,15 +431,18 @@ void Planner::ForwardLinear(const Node& node) {
   At(y) = NewTensor(y);
   const int64_t n = n_, in = ShapeOf(x)[1], out = ShapeOf(y)[1];
   const Place weight = Place::Values(node.op.weight), bias = Place::Values(node.op.bias);
-  steps_.Add(Name(node), {At(x), At(y)}, [=, relu = node.relu, from = At(x), to = At(y)](const Frame& frame) {
-    float* const rows = frame[to];
-    if (bias) {
-      for (int64_t i = 0; i < n; ++i) std::copy_n(frame[bias], out, rows + i * out);
-    }
-    const dnnl::status status = dnnl::sgemm('N', 'T', n, out, in, 1.0f, frame[from], in, frame[weight], in, bias ? 1.0f : 0.0f, rows, out);
-    if (status != dnnl::status::success) throw dnnl::error(dnnl_out_of_memory, "sgemm");
-    if (relu) Activate(OpKind::kRelu, n * out, rows, rows);
-  });
+  steps_.Add(Name(node), {At(x), At(y)},
+             [=, relu = node.relu, from = At(x), to = At(y)](const Frame& frame) {
+               float* const rows = frame[to];
+               if (bias) {
+                 for (int64_t i = 0; i < n; ++i) std::copy_n(frame[bias], out, rows + i * out);
+               }
+               const dnnl::status status =
+                   dnnl::sgemm('N', 'T', n, out, in, 1.0f, frame[from], in, frame[weight], in,
+                               bias ? 1.0f : 0.0f, rows, out);
+               if (status != dnnl::status::success) throw dnnl::error(dnnl_out_of_memory, "sgemm");
+               if (relu) Activate(OpKind::kRelu, n * out, rows, rows);
+             });
 }
 
 void Planner::ForwardSum(const Node& node) {
@@ -416,7 +459,8 @@ void Planner::ForwardProduct(const Node& node) {
   At(y) = NewTensor(y);
   const bool by_channel = ShapeOf(a) != ShapeOf(b);
   steps_.Add(Name(node), {At(a), At(b), At(y)},
-             [=, layout = LayoutOf(y), floats = Floats(y), factor = At(a), x = At(b), to = At(y)](const Frame& frame) {
+             [=, layout = LayoutOf(y), floats = Floats(y), factor = At(a), x = At(b),
+              to = At(y)](const Frame& frame) {
                if (by_channel) {
                  MultiplyChannels(layout, frame[factor], frame[x], frame[to]);
                } else {
@@ -453,7 +497,9 @@ void Planner::ForwardFlatten(const Node& node) {
     return;
   }
   At(y) = NewTensor(y);
-  steps_.Add(Name(node), {At(x), At(y)}, [=, from = At(x), to = At(y)](const Frame& frame) { ToPlain(layout, frame[from], frame[to]); });
+  steps_.Add(Name(node), {At(x), At(y)}, [=, from = At(x), to = At(y)](const Frame& frame) {
+    ToPlain(layout, frame[from], frame[to]);
+  });
 }
 
 void Planner::ForwardDropout(const Node& node, size_t index) {
@@ -464,15 +510,18 @@ void Planner::ForwardDropout(const Node& node, size_t index) {
   int64_t layer = 0;
   for (size_t i = 0; i < index; ++i) layer += nodes_[i].op.kind == OpKind::kDropout ? 1 : 0;
   steps_.Add(Name(node), {At(x), At(y), kept_[index]},
-             [=, floats = Floats(y), p = node.op.probability, from = At(x), to = At(y), mask = kept_[index]](const Frame& frame) {
-               Dropout(Random(frame.run.dropout_seed, "dropout", static_cast<uint64_t>(layer)), p, floats, frame[from], frame[mask], frame[to]);
+             [=, floats = Floats(y), p = node.op.probability, from = At(x), to = At(y),
+              mask = kept_[index]](const Frame& frame) {
+               Dropout(Random(frame.run.dropout_seed, "dropout", static_cast<uint64_t>(layer)), p,
+                       floats, frame[from], frame[mask], frame[to]);
              });
 }
 
 void Planner::Loss() {
   const Place logits = At(graph_.output), gradient = steps_.NewBuffer(n_ * classes_);
   steps_.Add("loss", {logits, gradient}, [=, n = n_, classes = classes_](const Frame& frame) {
-    frame.run.loss = CrossEntropy(frame.run.labels, classes, frame.run.class_weights, frame[logits], frame[gradient]);
+    frame.run.loss = CrossEntropy(frame.run.labels, classes, frame.run.class_weights, frame[logits],
+                                  frame[gradient]);
     if (frame.run.logits != nullptr) std::copy_n(frame[logits], n * classes, frame.run.logits);
   });
   AddGradient(graph_.output, gradient);
@@ -522,9 +571,10 @@ std::vector<Planner::Addend> Planner::TakeTwo(int tensor) {
     addends.pop_back();
     Addend& b = addends.back();
     const Place sum = !a.shared ? a.place : !b.shared ? b.place : NewTensor(tensor);
-    steps_.Add("add gradients", {a.place, b.place, sum}, [=, left = a.place, right = b.place](const Frame& frame) {
-      fused::Add(floats, frame[left], frame[right], frame[sum]);
-    });
+    steps_.Add("add gradients", {a.place, b.place, sum},
+               [=, left = a.place, right = b.place](const Frame& frame) {
+                 fused::Add(floats, frame[left], frame[right], frame[sum]);
+               });
     b = {sum, false};
   }
   return addends;
@@ -537,19 +587,22 @@ Place Planner::TakeGradient(int tensor) {
   if (addends.size() == 2) {
     const Addend& b = addends.back();
     const Place sum = !a.shared ? a.place : !b.shared ? b.place : NewTensor(tensor);
-    steps_.Add("add gradients", {a.place, b.place, sum}, [=, left = a.place, right = b.place](const Frame& frame) {
-      fused::Add(floats, frame[left], frame[right], frame[sum]);
-    });
+    steps_.Add("add gradients", {a.place, b.place, sum},
+               [=, left = a.place, right = b.place](const Frame& frame) {
+                 fused::Add(floats, frame[left], frame[right], frame[sum]);
+               });
     return sum;
   }
   if (!a.shared) return a.place;
   const Place copy = NewTensor(tensor);
-  steps_.Add("copy gradient", {a.place, copy}, [=, from = a.place](const Frame& frame) { std::copy_n(frame[from], floats, frame[copy]); });
+  steps_.Add("copy gradient", {a.place, copy}, [=, from = a.place](const Frame& frame) {
+    std::copy_n(frame[from], floats, frame[copy]);
+  });
   return copy;
 }
 
-// Two things are made again instead of kept, as room costs more than a pass: BatchNorm's output, whose input is kept anyway, and what a
-// convolution makes of the images, which is large and cheap.
+// Two things are made again instead of kept, as room costs more than a pass: BatchNorm's output,
+// whose input is kept anyway, and what a convolution makes of the images, which is large and cheap.
 Place Planner::Again(int tensor) {
   const int maker = maker_[static_cast<size_t>(tensor)];
   if (maker < 0) return At(tensor);
@@ -567,15 +620,18 @@ Place Planner::Again(int tensor) {
   const ChannelArrays arrays = channels_[static_cast<size_t>(maker)];
   steps_.Add("normalise again " + Name(node), {from, arrays.place, again},
              [=, layout = LayoutOf(tensor), relu = node.relu, to = again](const Frame& frame) {
-               ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift), nullptr, relu, frame[to]);
+               ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift),
+                          nullptr, relu, frame[to]);
              });
   return again;
 }
 
-void Planner::SumBias(const Node& node, const Place& output, bool write, int tensor, const Place& d) {
-  steps_.Add("backward bias " + Name(node), {output, d}, [=, layout = LayoutOf(tensor), bias = node.op.bias](const Frame& frame) {
-    ChannelSums(layout, frame[output], write, frame[d], frame.run.gradients + bias);
-  });
+void Planner::SumBias(const Node& node, const Place& output, bool write, int tensor,
+                      const Place& d) {
+  steps_.Add("backward bias " + Name(node), {output, d},
+             [=, layout = LayoutOf(tensor), bias = node.op.bias](const Frame& frame) {
+               ChannelSums(layout, frame[output], write, frame[d], frame.run.gradients + bias);
+             });
 }
 
 void Planner::BackwardConvolution(const Node& node, size_t index) {
@@ -606,11 +662,14 @@ void Planner::BackwardNorm(const Node& node, size_t index) {
   const Layout layout = LayoutOf(x);
   const ChannelArrays arrays = channels_[index];
   std::vector<Addend> addends = TakeTwo(y);
-  const Addend first = addends.front(), second = addends.size() > 1 ? addends.back() : Addend{{}, true};
+  const Addend first = addends.front(),
+               second = addends.size() > 1 ? addends.back() : Addend{{}, true};
   const bool to_residual = node.residual >= 0;
-  // The residual's gradient is the masked one, which must be written; otherwise it is worked out twice and only dx is.
+  // The residual's gradient is the masked one, which must be written; otherwise it is worked out
+  // twice and only dx is.
   Place masked;
-  if (to_residual) masked = !first.shared ? first.place : !second.shared ? second.place : NewTensor(y);
+  if (to_residual)
+    masked = !first.shared ? first.place : !second.shared ? second.place : NewTensor(y);
   const Place output = to_residual && node.relu ? At(y) : Place{};
   const Place from = Again(x);
   const auto norm = [=, relu = node.relu](const Frame& frame) {
@@ -623,20 +682,25 @@ void Planner::BackwardNorm(const Node& node, size_t index) {
                         relu,
                         op.batch_statistics};
   };
-  steps_.Add("sums backward " + Name(node), {from, arrays.place, output, first.place, second.place, masked},
+  steps_.Add("sums backward " + Name(node),
+             {from, arrays.place, output, first.place, second.place, masked},
              [=, d1 = first.place, d2 = second.place](const Frame& frame) {
                float *sum_d = arrays.Get(frame, kSumD), *sum_dx = arrays.Get(frame, kSumDx);
-               NormBackwardSums(layout, norm(frame), frame[d1], frame[d2], frame[masked], sum_d, sum_dx);
-               if (op.bias != kNone) std::copy_n(sum_d, layout.channels, frame.run.gradients + op.bias);
-               if (op.weight != kNone) std::copy_n(sum_dx, layout.channels, frame.run.gradients + op.weight);
+               NormBackwardSums(layout, norm(frame), frame[d1], frame[d2], frame[masked], sum_d,
+                                sum_dx);
+               if (op.bias != kNone)
+                 std::copy_n(sum_d, layout.channels, frame.run.gradients + op.bias);
+               if (op.weight != kNone)
+                 std::copy_n(sum_dx, layout.channels, frame.run.gradients + op.weight);
              });
   const Place d1 = to_residual ? masked : first.place, d2 = to_residual ? Place{} : second.place;
   const bool may_overwrite = !to_residual && (!first.shared || (second.place && !second.shared));
   const Place dx = !may_overwrite ? NewTensor(x) : !first.shared ? first.place : second.place;
-  steps_.Add("normalise backward " + Name(node), {from, arrays.place, output, d1, d2, dx}, [=](const Frame& frame) {
-    NormBackwardApply(layout, norm(frame), frame[d1], frame[d2], /*mask=*/!to_residual, arrays.Get(frame, kSumD),
-                      arrays.Get(frame, kSumDx), frame[dx]);
-  });
+  steps_.Add("normalise backward " + Name(node), {from, arrays.place, output, d1, d2, dx},
+             [=](const Frame& frame) {
+               NormBackwardApply(layout, norm(frame), frame[d1], frame[d2], /*mask=*/!to_residual,
+                                 arrays.Get(frame, kSumD), arrays.Get(frame, kSumDx), frame[dx]);
+             });
   AddGradient(x, dx);
   if (to_residual) AddGradient(node.residual, masked);
 }
@@ -644,9 +708,10 @@ void Planner::BackwardNorm(const Node& node, size_t index) {
 void Planner::BackwardActivation(const Node& node) {
   const int x = node.op.inputs[0], y = node.op.output;
   const Place d = TakeGradient(y), kept = node.op.kind == OpKind::kSigmoid ? At(y) : Again(x);
-  steps_.Add("backward " + Name(node), {kept, d}, [=, kind = node.op.kind, floats = Floats(y)](const Frame& frame) {
-    ActivateBackward(kind, floats, frame[kept], frame[d]);
-  });
+  steps_.Add("backward " + Name(node), {kept, d},
+             [=, kind = node.op.kind, floats = Floats(y)](const Frame& frame) {
+               ActivateBackward(kind, floats, frame[kept], frame[d]);
+             });
   AddGradient(x, d);
 }
 
@@ -665,14 +730,17 @@ void Planner::BackwardPool(const Node& node, size_t index) {
       SumBias(nodes_[static_cast<size_t>(maker)], output, /*write=*/false, y, dy);
     }
     steps_.Add("backward " + Name(node), {dy, winner, output, dx}, [=](const Frame& frame) {
-      MaxPoolBackward(in, out, window, frame[dy], reinterpret_cast<const uint8_t*>(frame[winner]), frame[output], frame[dx]);
+      MaxPoolBackward(in, out, window, frame[dy], reinterpret_cast<const uint8_t*>(frame[winner]),
+                      frame[output], frame[dx]);
     });
   } else if (node.op.kind == OpKind::kAveragePool) {
-    steps_.Add("backward " + Name(node), {dy, dx}, [=, count = node.op.count_padding](const Frame& frame) {
-      AveragePoolBackward(in, out, window, count, frame[dy], frame[dx]);
-    });
+    steps_.Add("backward " + Name(node), {dy, dx},
+               [=, count = node.op.count_padding](const Frame& frame) {
+                 AveragePoolBackward(in, out, window, count, frame[dy], frame[dx]);
+               });
   } else {
-    steps_.Add("backward " + Name(node), {dy, dx}, [=](const Frame& frame) { AdaptiveAverageBackward(in, out, frame[dy], frame[dx]); });
+    steps_.Add("backward " + Name(node), {dy, dx},
+               [=](const Frame& frame) { AdaptiveAverageBackward(in, out, frame[dy], frame[dx]); });
   }
 }
 
@@ -681,12 +749,14 @@ void Planner::BackwardLinear(const Node& node) {
   const int64_t n = n_, in = ShapeOf(x)[1], out = ShapeOf(y)[1];
   const Place dy = TakeGradient(y), weight = Place::Values(node.op.weight), input = Again(x);
   if (node.relu) {
-    steps_.Add("mask " + Name(node), {At(y), dy}, [=, output = At(y)](const Frame& frame) { MaskByOutput(n * out, frame[output], frame[dy]); });
+    steps_.Add("mask " + Name(node), {At(y), dy}, [=, output = At(y)](const Frame& frame) {
+      MaskByOutput(n * out, frame[output], frame[dy]);
+    });
   }
   steps_.Add("backward weights " + Name(node), {input, dy}, [=, op = node.op](const Frame& frame) {
     const float* const d = frame[dy];
-    const dnnl::status status =
-        dnnl::sgemm('T', 'N', out, in, n, 1.0f, d, out, frame[input], in, 0.0f, frame.run.gradients + op.weight, in);
+    const dnnl::status status = dnnl::sgemm('T', 'N', out, in, n, 1.0f, d, out, frame[input], in,
+                                            0.0f, frame.run.gradients + op.weight, in);
     if (status != dnnl::status::success) throw dnnl::error(dnnl_out_of_memory, "sgemm");
     if (op.bias == kNone) return;
     float* const d_bias = frame.run.gradients + op.bias;
@@ -698,7 +768,8 @@ void Planner::BackwardLinear(const Node& node) {
   });
   const Place dx = NewTensor(x);
   steps_.Add("backward data " + Name(node), {dy, dx}, [=](const Frame& frame) {
-    const dnnl::status status = dnnl::sgemm('N', 'N', n, in, out, 1.0f, frame[dy], out, frame[weight], in, 0.0f, frame[dx], in);
+    const dnnl::status status = dnnl::sgemm('N', 'N', n, in, out, 1.0f, frame[dy], out,
+                                            frame[weight], in, 0.0f, frame[dx], in);
     if (status != dnnl::status::success) throw dnnl::error(dnnl_out_of_memory, "sgemm");
   });
   AddGradient(x, dx);
@@ -712,7 +783,8 @@ void Planner::BackwardProduct(const Node& node) {
   steps_.Add("backward " + Name(node), {dy, factor, x, d_factor},
              [=, layout = LayoutOf(y), floats = Floats(y)](const Frame& frame) {
                if (by_channel) {
-                 MultiplyChannelsBackward(layout, frame[factor], frame[x], frame[dy], frame[dy], frame[d_factor]);
+                 MultiplyChannelsBackward(layout, frame[factor], frame[x], frame[dy], frame[dy],
+                                          frame[d_factor]);
                } else {
                  Multiply(floats, frame[dy], frame[x], frame[d_factor]);
                  Multiply(floats, frame[dy], frame[factor], frame[dy]);
@@ -746,7 +818,9 @@ void Planner::BackwardFlatten(const Node& node) {
     return;
   }
   const Place dy = TakeGradient(y), dx = NewTensor(x);
-  steps_.Add("backward " + Name(node), {dy, dx}, [=, layout = LayoutOf(x)](const Frame& frame) { FromPlain(layout, frame[dy], frame[dx]); });
+  steps_.Add("backward " + Name(node), {dy, dx}, [=, layout = LayoutOf(x)](const Frame& frame) {
+    FromPlain(layout, frame[dy], frame[dx]);
+  });
   AddGradient(x, dx);
 }
 
@@ -774,14 +848,14 @@ absl::StatusOr<std::unique_ptr<Plan>> Plan::Make(const Graph& graph, int64_t tra
 
 std::string DescribeProcessor() {
   const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
-  const char* name = isa == dnnl::cpu_isa::sse41                ? "SSE4.1"
-                     : isa == dnnl::cpu_isa::avx                ? "AVX"
-                     : isa == dnnl::cpu_isa::avx2               ? "AVX2"
-                     : isa == dnnl::cpu_isa::avx512_core        ? "AVX-512"
-                     : isa == dnnl::cpu_isa::avx512_core_vnni   ? "AVX-512"
-                     : isa == dnnl::cpu_isa::avx512_core_bf16   ? "AVX-512 with bfloat16"
-                     : isa == dnnl::cpu_isa::avx512_core_amx    ? "AMX"
-                                                                : "this processor";
+  const char* name = isa == dnnl::cpu_isa::sse41              ? "SSE4.1"
+                     : isa == dnnl::cpu_isa::avx              ? "AVX"
+                     : isa == dnnl::cpu_isa::avx2             ? "AVX2"
+                     : isa == dnnl::cpu_isa::avx512_core      ? "AVX-512"
+                     : isa == dnnl::cpu_isa::avx512_core_vnni ? "AVX-512"
+                     : isa == dnnl::cpu_isa::avx512_core_bf16 ? "AVX-512 with bfloat16"
+                     : isa == dnnl::cpu_isa::avx512_core_amx  ? "AMX"
+                                                              : "this processor";
   const dnnl_version_t* const version = dnnl_version();
   return fmt::format("oneDNN {}.{}.{} on {}", version->major, version->minor, version->patch, name);
 }

@@ -1,7 +1,8 @@
 // A graph made into steps: oneDNN's primitives and the engine's own loops, in one arena.
 //
-// A plan is for one batch shape and for training (forward, loss, backward) or inference (forward). It is made once and run often;
-// running allocates nothing of its own. Layouts are what oneDNN prefers on this processor.
+// A plan is for one batch shape and for training (forward, loss, backward) or inference (forward).
+// It is made once and run often; running allocates nothing of its own. Layouts are what oneDNN
+// prefers on this processor.
 #ifndef MANAKO_LEARN_FUSED_PLAN_H_
 #define MANAKO_LEARN_FUSED_PLAN_H_
 
@@ -16,23 +17,25 @@
 namespace manako::fused {
 
 struct PlanRun {
-  float* arena = nullptr;          // arena_floats() of it, 64-byte aligned
-  const float* images = nullptr;   // [n][h][w][3]
+  float* arena = nullptr;                 // arena_floats() of it, 64-byte aligned
+  const float* images = nullptr;          // [n][h][w][3]
   std::span<const int64_t> labels;        // n of them; training only
   std::span<const double> class_weights;  // of the loss; empty: all 1
-  float* values = nullptr;         // the model's flat array; training updates the running statistics in it
-  float* gradients = nullptr;      // of the trained prefix; every gradient is written, none is added to
-  uint64_t dropout_seed = 0;       // of this step
-  bool prepare = true;             // inference: false where the last run on this arena was this plan's with the same values
+  float* values = nullptr;  // the model's flat array; training updates the running statistics in it
+  float* gradients = nullptr;  // of the trained prefix; every gradient is written, none is added to
+  uint64_t dropout_seed = 0;   // of this step
+  bool prepare = true;  // inference: false where the last run on this arena was this plan's with
+                        // the same values
   // Results.
   double loss = 0;
-  float* logits = nullptr;         // [n][classes]; may be null
+  float* logits = nullptr;  // [n][classes]; may be null
 };
 
 class Plan {
  public:
-  // Unimplemented where the graph cannot be planned (says why). `trained` is the number of the flat array's first floats that
-  // are parameters. OpenMP's thread count of the calling thread is what the plan will run with.
+  // Unimplemented where the graph cannot be planned (says why). `trained` is the number of the flat
+  // array's first floats that are parameters. OpenMP's thread count of the calling thread is what
+  // the plan will run with.
   static absl::StatusOr<std::unique_ptr<Plan>> Make(const Graph& graph, int64_t trained);
   virtual ~Plan() = default;
 
@@ -41,7 +44,8 @@ class Plan {
   virtual int64_t classes() const = 0;
   // Throws dnnl::error where oneDNN fails, which is out of memory or our own bug.
   virtual void Run(PlanRun& run) = 0;
-  // A line for each step: what, by which implementation, and the milliseconds that it took since the plan was made.
+  // A line for each step: what, by which implementation, and the milliseconds that it took since
+  // the plan was made.
   virtual std::string Profile() const = 0;
 };
 

@@ -1,4 +1,5 @@
-// Plans against libtorch in float64: outputs, loss, every parameter's gradient and the running statistics.
+// Plans against libtorch in float64: outputs, loss, every parameter's gradient and the running
+// statistics.
 #include "learn/fused/plan.h"
 
 #include <gmock/gmock.h>
@@ -46,7 +47,9 @@ std::unique_ptr<Network> FromDef(const ModuleDef& def, int classes) {
   for (const auto& b : module.named_buffers()) {
     if (b.value.is_floating_point()) b.value.uniform_(0.5, 1.5);
   }
-  const std::string path = (fs::temp_directory_path() / ("manako_plan_test_" + std::to_string(::getpid()) + ".pt")).string();
+  const std::string path =
+      (fs::temp_directory_path() / ("manako_plan_test_" + std::to_string(::getpid()) + ".pt"))
+          .string();
   module.save(path);
   auto network = Network::Create({path, classes});
   fs::remove(path);
@@ -68,14 +71,17 @@ FlatArray RandomImages(int64_t n, int64_t side) {
 }
 
 at::Tensor AsTensor(FlatArray& images, int64_t n, int64_t side) {
-  return at::from_blob(images.data(), {n, side, side, 3}, at::kFloat).permute({0, 3, 1, 2}).to(at::kDouble);
+  return at::from_blob(images.data(), {n, side, side, 3}, at::kFloat)
+      .permute({0, 3, 1, 2})
+      .to(at::kDouble);
 }
 
 torch::jit::Module CopyAs(Network& network, at::ScalarType type) {
   const at::NoGradGuard no_grad;  // what is copied stays a leaf
   torch::jit::Module module = network.module().deepcopy();
   const auto convert = [&](const auto& named) {
-    if (named.value.is_floating_point()) at::Tensor(named.value).set_data(named.value.detach().to(type));
+    if (named.value.is_floating_point())
+      at::Tensor(named.value).set_data(named.value.detach().to(type));
   };
   for (const auto& p : module.named_parameters()) convert(p);
   for (const auto& b : module.named_buffers()) convert(b);
@@ -88,7 +94,8 @@ struct TorchStep {
   std::map<std::string, at::Tensor> gradients, buffers;
 };
 
-TorchStep StepWithLibtorch(Network& network, const Case& c, FlatArray& images, std::vector<int64_t>& labels, at::ScalarType type) {
+TorchStep StepWithLibtorch(Network& network, const Case& c, FlatArray& images,
+                           std::vector<int64_t>& labels, at::ScalarType type) {
   torch::jit::Module module = CopyAs(network, type);
   for (const auto& p : module.named_parameters()) {
     p.value.requires_grad_(true);
@@ -96,15 +103,16 @@ TorchStep StepWithLibtorch(Network& network, const Case& c, FlatArray& images, s
   }
   TorchStep step;
   step.logits = module.forward({AsTensor(images, c.n, c.side).to(type)}).toTensor();
-  step.loss = at::cross_entropy_loss(step.logits, at::from_blob(labels.data(), {c.n}, at::kLong), torch::tensor(c.class_weights, type));
+  step.loss = at::cross_entropy_loss(step.logits, at::from_blob(labels.data(), {c.n}, at::kLong),
+                                     torch::tensor(c.class_weights, type));
   step.loss.backward();
   for (const auto& p : module.named_parameters()) step.gradients[p.name] = p.value.grad();
   for (const auto& b : module.named_buffers()) step.buffers[b.name] = b.value;
   return step;
 }
 
-// A training step against libtorch in float64. Where rounding grows on its way through the network, libtorch's own float32 says how
-// much is to be expected.
+// A training step against libtorch in float64. Where rounding grows on its way through the network,
+// libtorch's own float32 says how much is to be expected.
 void ExpectStepAsLibtorch(Network& network, const Case& c) {
   FlatArray images = RandomImages(c.n, c.side);
   std::vector<int64_t> labels;
@@ -120,7 +128,8 @@ void ExpectStepAsLibtorch(Network& network, const Case& c) {
   const TorchStep rounded = StepWithLibtorch(network, c, images, labels, at::kFloat);
   double worst = 0;
   for (const auto& [name, gradient] : expected.gradients) {
-    if (gradient.norm().item<double>() > 1e-9) worst = std::max(worst, RelativeError(rounded.gradients.at(name), gradient));
+    if (gradient.norm().item<double>() > 1e-9)
+      worst = std::max(worst, RelativeError(rounded.gradients.at(name), gradient));
   }
   const double tolerance = std::max(kTolerance, 3 * worst);
 
@@ -137,13 +146,18 @@ void ExpectStepAsLibtorch(Network& network, const Case& c) {
   run.logits = logits.data();
   (*plan)->Run(run);
 
-  const double logits_tolerance = std::max(kTolerance, 3 * RelativeError(rounded.logits, expected.logits));
-  EXPECT_LT(RelativeError(at::from_blob(logits.data(), expected.logits.sizes(), at::kFloat), expected.logits), logits_tolerance);
-  EXPECT_NEAR(run.loss, expected.loss.item<double>(), logits_tolerance * std::abs(expected.loss.item<double>()));
+  const double logits_tolerance =
+      std::max(kTolerance, 3 * RelativeError(rounded.logits, expected.logits));
+  EXPECT_LT(RelativeError(at::from_blob(logits.data(), expected.logits.sizes(), at::kFloat),
+                          expected.logits),
+            logits_tolerance);
+  EXPECT_NEAR(run.loss, expected.loss.item<double>(),
+              logits_tolerance * std::abs(expected.loss.item<double>()));
   for (const auto& [name, gradient] : expected.gradients) {
     const TensorSpec* const tensor = network.spec()->Find(name);
     ASSERT_NE(tensor, nullptr);
-    const at::Tensor got = at::from_blob(network.gradients().data() + tensor->offset, tensor->shape, at::kFloat);
+    const at::Tensor got =
+        at::from_blob(network.gradients().data() + tensor->offset, tensor->shape, at::kFloat);
     if (gradient.norm().item<double>() < 1e-9) {  // a bias before BatchNorm: 0 but for rounding
       EXPECT_LT(got.norm().item<double>(), 1e-4) << name;
     } else {
@@ -153,8 +167,11 @@ void ExpectStepAsLibtorch(Network& network, const Case& c) {
   for (const auto& [name, buffer] : expected.buffers) {
     const TensorSpec* const tensor = network.spec()->Find(name);
     if (tensor == nullptr) continue;
-    const at::Tensor got = at::from_blob(network.values().data() + tensor->offset, tensor->shape, at::kFloat);
-    EXPECT_LT(RelativeError(got, buffer), std::max(kTolerance, 3 * RelativeError(rounded.buffers.at(name), buffer))) << name;
+    const at::Tensor got =
+        at::from_blob(network.values().data() + tensor->offset, tensor->shape, at::kFloat);
+    EXPECT_LT(RelativeError(got, buffer),
+              std::max(kTolerance, 3 * RelativeError(rounded.buffers.at(name), buffer)))
+        << name;
   }
 }
 
@@ -179,7 +196,9 @@ void ExpectInferenceAsLibtorch(Network& network, const Case& c) {
     run.prepare = prepare;
     std::fill_n(logits.data(), logits.size(), NAN);
     (*plan)->Run(run);
-    EXPECT_LT(RelativeError(at::from_blob(logits.data(), expected.sizes(), at::kFloat), expected), kTolerance) << prepare;
+    EXPECT_LT(RelativeError(at::from_blob(logits.data(), expected.sizes(), at::kFloat), expected),
+              kTolerance)
+        << prepare;
   }
 }
 
@@ -203,10 +222,14 @@ TEST(PlanTest, Convolutions) {
     int in, out, kernel, stride, padding, groups;
     bool bias;
   };
-  for (const Geometry& g : {Geometry{16, 24, 3, 1, 1, 1, true}, Geometry{16, 32, 1, 1, 0, 1, false}, Geometry{16, 16, 5, 2, 2, 16, true},
-                            Geometry{16, 32, 3, 2, 1, 2, false}, Geometry{16, 16, 7, 2, 3, 1, true}, Geometry{12, 10, 3, 1, 0, 1, true},
-                            Geometry{16, 8, 1, 2, 0, 1, true}, Geometry{16, 16, 3, 1, 1, 16, false}, Geometry{16, 16, 2, 2, 0, 1, false}}) {
-    SCOPED_TRACE(testing::Message() << g.in << " to " << g.out << " kernel " << g.kernel << " stride " << g.stride << " groups " << g.groups);
+  for (const Geometry& g :
+       {Geometry{16, 24, 3, 1, 1, 1, true}, Geometry{16, 32, 1, 1, 0, 1, false},
+        Geometry{16, 16, 5, 2, 2, 16, true}, Geometry{16, 32, 3, 2, 1, 2, false},
+        Geometry{16, 16, 7, 2, 3, 1, true}, Geometry{12, 10, 3, 1, 0, 1, true},
+        Geometry{16, 8, 1, 2, 0, 1, true}, Geometry{16, 16, 3, 1, 1, 16, false},
+        Geometry{16, 16, 2, 2, 0, 1, false}}) {
+    SCOPED_TRACE(testing::Message() << g.in << " to " << g.out << " kernel " << g.kernel
+                                    << " stride " << g.stride << " groups " << g.groups);
     for (const bool relu : {false, true}) {
       ExpectAsLibtorch(Wrap(g.in, g.out, [&](ModuleBuilder& net) {
         net.Conv("conv", {g.in, g.out, g.kernel, g.stride, g.padding, g.groups, g.bias});
@@ -218,18 +241,24 @@ TEST(PlanTest, Convolutions) {
 
 TEST(PlanTest, BatchNorm) {
   ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) { net.BatchNorm("norm", 16); }));
-  ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) { net.BatchNorm("norm", 16, 1e-3, 0.01).Relu(); }));
+  ExpectAsLibtorch(
+      Wrap(16, 16, [](ModuleBuilder& net) { net.BatchNorm("norm", 16, 1e-3, 0.01).Relu(); }));
   ExpectAsLibtorch(Wrap(12, 12, [](ModuleBuilder& net) { net.BatchNorm("norm", 12).Relu(); }));
   // Between convolutions, where the output is made again for the second one.
   ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) {
-    net.BatchNorm("norm", 16).Relu().Conv("conv", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).BatchNorm("norm2", 16);
+    net.BatchNorm("norm", 16)
+        .Relu()
+        .Conv("conv", {.in = 16, .out = 16, .kernel = 3, .padding = 1})
+        .BatchNorm("norm2", 16);
   }));
 }
 
 TEST(PlanTest, Residuals) {
   const auto block = [](bool norm, bool relu, bool identity_first) {
     return [=](ModuleBuilder& net) {
-      net.Relu().Line("identity = x").Conv("conv", {.in = 16, .out = 16, .kernel = 3, .padding = 1});
+      net.Relu()
+          .Line("identity = x")
+          .Conv("conv", {.in = 16, .out = 16, .kernel = 3, .padding = 1});
       if (norm) net.BatchNorm("norm", 16);
       net.Line(identity_first ? "x = identity + x" : "x += identity");
       if (relu) net.Relu();
@@ -237,25 +266,37 @@ TEST(PlanTest, Residuals) {
   };
   for (const bool norm : {false, true}) {
     for (const bool relu : {false, true}) {
-      for (const bool identity_first : {false, true}) ExpectAsLibtorch(Wrap(16, 16, block(norm, relu, identity_first)));
+      for (const bool identity_first : {false, true})
+        ExpectAsLibtorch(Wrap(16, 16, block(norm, relu, identity_first)));
     }
   }
   // A residual that a later block adds too: inference must not write over it.
   ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) {
     net.Relu().Line("a = x").Conv("zero", {.in = 16, .out = 16}).Relu();
-    net.Conv("one", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).BatchNorm("n1", 16).Line("x += a");
-    net.Conv("two", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).BatchNorm("n2", 16).Line("x += a").Relu();
+    net.Conv("one", {.in = 16, .out = 16, .kernel = 3, .padding = 1})
+        .BatchNorm("n1", 16)
+        .Line("x += a");
+    net.Conv("two", {.in = 16, .out = 16, .kernel = 3, .padding = 1})
+        .BatchNorm("n2", 16)
+        .Line("x += a")
+        .Relu();
   }));
   // Three readers of one tensor, and a tensor added to itself.
   ExpectAsLibtorch(Wrap(16, 16, [](ModuleBuilder& net) {
-    net.Line("a = x").Conv("one", {.in = 16, .out = 16, .kernel = 3, .padding = 1}).Line("b = x + a");
-    net.Line("x = a").Conv("two", {.in = 16, .out = 16, .kernel = 1}).Line("x = x + b + a").Line("x = x + x");
+    net.Line("a = x")
+        .Conv("one", {.in = 16, .out = 16, .kernel = 3, .padding = 1})
+        .Line("b = x + a");
+    net.Line("x = a")
+        .Conv("two", {.in = 16, .out = 16, .kernel = 1})
+        .Line("x = x + b + a")
+        .Line("x = x + x");
   }));
 }
 
 TEST(PlanTest, Activations) {
-  for (const char* line : {"x = torch.relu(x)", "x = torch.hardswish(x)", "x = torch.hardsigmoid(x)", "x = torch.sigmoid(x)",
-                           "x = torch.hardtanh(x, 0., 6.)", "x = torch.hardswish_(x)"}) {
+  for (const char* line :
+       {"x = torch.relu(x)", "x = torch.hardswish(x)", "x = torch.hardsigmoid(x)",
+        "x = torch.sigmoid(x)", "x = torch.hardtanh(x, 0., 6.)", "x = torch.hardswish_(x)"}) {
     SCOPED_TRACE(line);
     for (const int channels : {16, 12}) {
       ExpectAsLibtorch(Wrap(channels, 16, [&](ModuleBuilder& net) {
@@ -267,25 +308,38 @@ TEST(PlanTest, Activations) {
 }
 
 TEST(PlanTest, Pools) {
-  for (const PoolOptions& pool : {PoolOptions{2, 2, 0}, PoolOptions{3, 2, 1}, PoolOptions{3, 2, 0, true}, PoolOptions{3, 3, 0},
-                                  PoolOptions{3, 1, 1}, PoolOptions{2, 2, 0, true}}) {
+  for (const PoolOptions& pool :
+       {PoolOptions{2, 2, 0}, PoolOptions{3, 2, 1}, PoolOptions{3, 2, 0, true},
+        PoolOptions{3, 3, 0}, PoolOptions{3, 1, 1}, PoolOptions{2, 2, 0, true}}) {
     for (const int64_t side : {32, 31}) {
-      SCOPED_TRACE(testing::Message() << pool.kernel << " " << pool.stride << " " << pool.padding << " " << pool.ceil << " side " << side);
-      ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Relu().MaxPool(pool); }), {.side = side});
-      ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.MaxPool(pool); }), {.side = side});
-      ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.BatchNorm("norm", 16).Relu().MaxPool(pool); }), {.side = side});
+      SCOPED_TRACE(testing::Message() << pool.kernel << " " << pool.stride << " " << pool.padding
+                                      << " " << pool.ceil << " side " << side);
+      ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Relu().MaxPool(pool); }),
+                       {.side = side});
+      ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.MaxPool(pool); }),
+                       {.side = side});
+      ExpectAsLibtorch(
+          Wrap(16, 16, [&](ModuleBuilder& net) { net.BatchNorm("norm", 16).Relu().MaxPool(pool); }),
+          {.side = side});
     }
   }
-  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = torch.avg_pool2d(x, [2, 2], [2, 2])"); }));
-  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = torch.avg_pool2d(x, [3, 3], [2, 2], [1, 1], False, True)"); }));
-  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = torch.avg_pool2d(x, [3, 3], [2, 2], [1, 1], False, False)"); }));
+  ExpectAsLibtorch(Wrap(
+      16, 16, [&](ModuleBuilder& net) { net.Line("x = torch.avg_pool2d(x, [2, 2], [2, 2])"); }));
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) {
+    net.Line("x = torch.avg_pool2d(x, [3, 3], [2, 2], [1, 1], False, True)");
+  }));
+  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) {
+    net.Line("x = torch.avg_pool2d(x, [3, 3], [2, 2], [1, 1], False, False)");
+  }));
   ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.AveragePoolTo(5); }));
-  ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = x.mean([2, 3], keepdim=True)"); }));
+  ExpectAsLibtorch(
+      Wrap(16, 16, [&](ModuleBuilder& net) { net.Line("x = x.mean([2, 3], keepdim=True)"); }));
 }
 
 TEST(PlanTest, SqueezeAndExcite) {
   ExpectAsLibtorch(Wrap(16, 16, [&](ModuleBuilder& net) {
-    net.Conv("down", {.in = 16, .out = 8, .bias = true, .run = false}).Conv("up", {.in = 8, .out = 16, .bias = true, .run = false});
+    net.Conv("down", {.in = 16, .out = 8, .bias = true, .run = false})
+        .Conv("up", {.in = 8, .out = 16, .bias = true, .run = false});
     net.Line("s = torch.relu(self.down.forward(torch.adaptive_avg_pool2d(x, [1, 1])))");
     net.Line("x = torch.hardsigmoid(self.up.forward(s)) * x");
   }));
@@ -313,7 +367,9 @@ TEST(PlanTest, LinearLayersAndFlattening) {
 // The mask is known from the outputs, and the oracle gets it as a factor.
 TEST(PlanTest, Dropout) {
   ModuleBuilder builder("Net");
-  builder.Conv("first", {.in = 3, .out = 8, .kernel = 3, .stride = 2, .bias = true}).AveragePoolTo(1).Flatten();
+  builder.Conv("first", {.in = 3, .out = 8, .kernel = 3, .stride = 2, .bias = true})
+      .AveragePoolTo(1)
+      .Flatten();
   builder.Dropout(0.25).Linear("last", 8, 8, WeightInit::kTorchDefault);
   const auto network = FromDef(builder.Build(), 8);
   const int64_t n = 500;
@@ -323,7 +379,8 @@ TEST(PlanTest, Dropout) {
   const TensorSpec& weight = *network->spec()->Find("last.weight");
   const TensorSpec& bias = *network->spec()->Find("last.bias");
   // The identity as the last layer: logits are what dropout gives.
-  for (int i = 0; i < 64; ++i) network->values().data()[weight.offset + i] = i % 9 == 0 ? 1.0f : 0.0f;
+  for (int i = 0; i < 64; ++i)
+    network->values().data()[weight.offset + i] = i % 9 == 0 ? 1.0f : 0.0f;
   std::fill_n(network->values().data() + bias.offset, 8, 0.0f);
   FlatArray arena(plan->arena_floats());
   std::vector<int64_t> labels(static_cast<size_t>(n), 1);
@@ -370,9 +427,11 @@ TEST(PlanTest, ReadsWhatLibtorchHasRun) {
 
 TEST(PlanTest, NamesWhatItDoesNotKnow) {
   const auto refused = [](const std::vector<std::string>& lines) {
-    const auto network = FromDef(Wrap(8, 8, [&](ModuleBuilder& net) {
-                                   for (const std::string& line : lines) net.Line(line);
-                                 }), 3);
+    const auto network = FromDef(Wrap(8, 8,
+                                      [&](ModuleBuilder& net) {
+                                        for (const std::string& line : lines) net.Line(line);
+                                      }),
+                                 3);
     const auto graph = ReadGraph(*network, 2, 32, 32, true);
     if (!graph.ok()) return std::string(graph.status().message());
     const auto plan = Plan::Make(*graph, network->spec()->parameter_extent());
@@ -380,10 +439,13 @@ TEST(PlanTest, NamesWhatItDoesNotKnow) {
   };
   EXPECT_THAT(refused({"x = torch.tanh(x)"}), HasSubstr("aten::tanh"));
   EXPECT_THAT(refused({"x = x * 2.0"}), HasSubstr("aten::mul"));
-  EXPECT_THAT(refused({"y = torch.flatten(x, 1)", "z = torch.relu_(x)", "x = y.reshape([x.size(0), 8, x.size(2), x.size(3)])"}), HasSubstr("changed in place"));
-  EXPECT_THAT(refused({"w = torch.matmul(self.first.weight.flatten(1), self.first.weight.flatten(1).t())",
-                       "x = torch.conv2d(x, w.view(8, 8, 1, 1))"}),
-              HasSubstr("computed from parameters"));
+  EXPECT_THAT(refused({"y = torch.flatten(x, 1)", "z = torch.relu_(x)",
+                       "x = y.reshape([x.size(0), 8, x.size(2), x.size(3)])"}),
+              HasSubstr("changed in place"));
+  EXPECT_THAT(
+      refused({"w = torch.matmul(self.first.weight.flatten(1), self.first.weight.flatten(1).t())",
+               "x = torch.conv2d(x, w.view(8, 8, 1, 1))"}),
+      HasSubstr("computed from parameters"));
   EXPECT_EQ(refused({"x = torch.relu(x)"}), "");
 }
 
@@ -400,13 +462,15 @@ TEST_P(NetworksTest, StepAndInferenceAsLibtorch) {
   for (const TensorSpec& tensor : network->spec()->tensors()) {
     if (tensor.kind != TensorKind::kBuffer) continue;
     Random random(5, tensor.name);
-    for (int64_t i = 0; i < tensor.size; ++i) network->values().data()[tensor.offset + i] = static_cast<float>(random.Uniform(0.5, 1.5));
+    for (int64_t i = 0; i < tensor.size; ++i)
+      network->values().data()[tensor.offset + i] = static_cast<float>(random.Uniform(0.5, 1.5));
   }
   ExpectInferenceAsLibtorch(*network, c);
   ExpectStepAsLibtorch(*network, c);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, NetworksTest, testing::ValuesIn(ArchitectureNames()), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(All, NetworksTest, testing::ValuesIn(ArchitectureNames()),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace manako::fused

@@ -31,7 +31,8 @@ struct Refusal {
 // What a value of the code is known to be.
 struct Item {
   Item() = default;
-  explicit Item(c10::IValue value, bool state = false) : known(std::move(value)), from_state(state) {}
+  explicit Item(c10::IValue value, bool state = false)
+      : known(std::move(value)), from_state(state) {}
   c10::IValue known;        // a number, a list, a module, a parameter
   bool from_state = false;  // computed from a tensor of the module, which changes during training
   int cell = -1;            // >= 0: a tensor that depends on the images
@@ -44,14 +45,16 @@ class Reader {
   Reader(Network& network, bool training) : network_(network) { graph_.training = training; }
 
   Graph Read(const torch::jit::Module& module, const Shape& images) {
-    const Item result = Call(module.get_method("forward").function(), {Item(module._ivalue()), NewTensor(images)});
+    const Item result =
+        Call(module.get_method("forward").function(), {Item(module._ivalue()), NewTensor(images)});
     graph_.input = 0;
     graph_.output = Tensor(result);
     return std::move(graph_);
   }
 
  private:
-  // Values that are views of each other, or the same one changed in place, share a cell or are linked by `views`.
+  // Values that are views of each other, or the same one changed in place, share a cell or are
+  // linked by `views`.
   struct Cell {
     int tensor;
     int family;  // cells of one family show the same memory
@@ -60,7 +63,8 @@ class Reader {
 
   Item NewTensor(const Shape& shape, int family = -1) {
     graph_.shapes.push_back(shape);
-    cells_.push_back({static_cast<int>(graph_.shapes.size()) - 1, family < 0 ? static_cast<int>(cells_.size()) : family});
+    cells_.push_back({static_cast<int>(graph_.shapes.size()) - 1,
+                      family < 0 ? static_cast<int>(cells_.size()) : family});
     Item item;
     item.cell = static_cast<int>(cells_.size()) - 1;
     return item;
@@ -71,17 +75,22 @@ class Reader {
     if (cell.stale) Refuse("a view of a tensor that was changed in place");
     return cell.tensor;
   }
-  const Shape& ShapeOf(const Item& item) { return graph_.shapes[static_cast<size_t>(Tensor(item))]; }
+  const Shape& ShapeOf(const Item& item) {
+    return graph_.shapes[static_cast<size_t>(Tensor(item))];
+  }
 
   Item& Get(const torch::jit::Value* value) {
     const auto found = env_.find(value);
-    if (found == env_.end()) Refuse("a value of " + std::string(value->node()->kind().toQualString()));
+    if (found == env_.end())
+      Refuse("a value of " + std::string(value->node()->kind().toQualString()));
     return found->second;
   }
   Item& In(const Node* node, size_t i) { return Get(node->input(i)); }
   const c10::IValue& Known(const Node* node, size_t i) {
     const Item& item = In(node, i);
-    if (item.depends()) Refuse(std::string(node->kind().toQualString()) + " with an argument that depends on the images");
+    if (item.depends())
+      Refuse(std::string(node->kind().toQualString()) +
+             " with an argument that depends on the images");
     return item.known;
   }
   int64_t Int(const Node* node, size_t i) { return Known(node, i).toInt(); }
@@ -91,7 +100,8 @@ class Reader {
   Pair Two(const Node* node, size_t i, Pair otherwise) {
     const c10::IValue& value = Known(node, i);
     if (value.isInt()) return {value.toInt(), value.toInt()};
-    if (value.isString()) Refuse(std::string(node->kind().toQualString()) + " with padding by name");
+    if (value.isString())
+      Refuse(std::string(node->kind().toQualString()) + " with padding by name");
     const std::vector<int64_t> list = value.toIntVector();
     if (list.empty()) return otherwise;
     return {list.front(), list.back()};
@@ -113,7 +123,8 @@ class Reader {
     const torch::jit::GraphFunction* const with_graph = torch::jit::tryToGraphFunction(function);
     if (with_graph == nullptr) Refuse("the function " + function.name());
     const std::shared_ptr<torch::jit::Graph> code = with_graph->graph();
-    if (code->inputs().size() != arguments.size()) Refuse(function.name() + "() with further arguments");
+    if (code->inputs().size() != arguments.size())
+      Refuse(function.name() + "() with further arguments");
     if (!running_.insert(code.get()).second) Refuse("a function that calls itself");
     for (size_t i = 0; i < arguments.size(); ++i) env_[code->inputs()[i]] = arguments[i];
     Run(code->block());
@@ -126,14 +137,17 @@ class Reader {
     if (kind == "prim::CallMethod" || kind == "prim::CallFunction") {
       std::vector<Item> arguments;
       const bool method = kind == "prim::CallMethod";
-      for (size_t i = method ? 0 : 1; i < node->inputs().size(); ++i) arguments.push_back(In(node, i));
-      torch::jit::Function* const callee = method ? &Known(node, 0).toObject()->type()->getMethod(node->s(c10::attr::name))
-                                                  : node->input(0)->type()->expectRef<c10::FunctionType>().function();
+      for (size_t i = method ? 0 : 1; i < node->inputs().size(); ++i)
+        arguments.push_back(In(node, i));
+      torch::jit::Function* const callee =
+          method ? &Known(node, 0).toObject()->type()->getMethod(node->s(c10::attr::name))
+                 : node->input(0)->type()->expectRef<c10::FunctionType>().function();
       env_[node->output()] = Call(*callee, arguments);
       return;
     }
     if (kind == "prim::Constant") {
-      if (node->output()->type()->kind() == c10::TypeKind::FunctionType) return;  // CallFunction asks its type
+      if (node->output()->type()->kind() == c10::TypeKind::FunctionType)
+        return;  // CallFunction asks its type
       const auto value = torch::jit::toIValue(node->output());
       if (!value.has_value()) Refuse("a constant of another kind");
       env_[node->output()] = Item(*value);
@@ -148,13 +162,15 @@ class Reader {
     if (kind == "prim::SetAttr") {
       // Counters of batches are the only state that changes, and nothing reads them (see Fold).
       const c10::IValue& value = Known(node, 1);
-      if (!value.isTensor() || value.toTensor().is_floating_point()) Refuse("an assignment to an attribute");
+      if (!value.isTensor() || value.toTensor().is_floating_point())
+        Refuse("an assignment to an attribute");
       return;
     }
     if (kind == "prim::If") {
       const Block* chosen = node->blocks()[Bool(node, 0) ? 0 : 1];
       Run(chosen);
-      for (size_t i = 0; i < node->outputs().size(); ++i) env_[node->output(i)] = Get(chosen->outputs()[i]);
+      for (size_t i = 0; i < node->outputs().size(); ++i)
+        env_[node->output(i)] = Get(chosen->outputs()[i]);
       return;
     }
     if (kind == "prim::Loop") return RunLoop(node);
@@ -167,7 +183,8 @@ class Reader {
         env_[node->output()] = std::move(item);
         return;
       }
-      c10::impl::GenericList list(node->output()->type()->expectRef<c10::ListType>().getElementType());
+      c10::impl::GenericList list(
+          node->output()->type()->expectRef<c10::ListType>().getElementType());
       bool from_state = false;
       for (const auto* input : node->inputs()) {
         list.push_back(Get(input).known);
@@ -217,7 +234,8 @@ class Reader {
     if (schema != nullptr && schema->is_mutable() && from_state) {
       // num_batches_tracked.add_(1)
       const c10::IValue& target = Known(node, 0);
-      if (!target.isTensor() || target.toTensor().is_floating_point()) Refuse(kind + " on the module's own tensors");
+      if (!target.isTensor() || target.toTensor().is_floating_point())
+        Refuse(kind + " on the module's own tensors");
       env_[node->output()] = In(node, 0);
       return;
     }
@@ -228,7 +246,8 @@ class Reader {
     for (size_t i = 0; i < node->outputs().size(); ++i) {
       const c10::IValue& value = stack.at(stack.size() - node->outputs().size() + i);
       const bool is_test = kind == "aten::__is__" || kind == "aten::__isnot__";
-      if (from_state && !value.isTensor() && !is_test && kind != "aten::size" && kind != "aten::dim") {
+      if (from_state && !value.isTensor() && !is_test && kind != "aten::size" &&
+          kind != "aten::dim") {
         Refuse(kind + ", which reads a number from the module's tensors");
       }
       env_[node->output(i)] = Item(value, from_state && value.isTensor());
@@ -242,7 +261,8 @@ class Reader {
     if (tensor.numel() != elements) Refuse(std::string(what) + " of other channels than there are");
     const FlatArray& values = network_.values();
     const float* data = tensor.scalar_type() == at::kFloat ? tensor.data_ptr<float>() : nullptr;
-    if (data == nullptr || !tensor.is_contiguous() || data < values.data() || data + tensor.numel() > values.data() + values.size()) {
+    if (data == nullptr || !tensor.is_contiguous() || data < values.data() ||
+        data + tensor.numel() > values.data() + values.size()) {
       Refuse(std::string(what) + " that is computed from parameters");
     }
     return data - values.data();
@@ -260,7 +280,8 @@ class Reader {
     op.output = cells_.back().tensor;
     env_[node->output()] = item;
   }
-  // As SetOutput, for an operation that may be one in place: then whoever holds the tensor sees the result.
+  // As SetOutput, for an operation that may be one in place: then whoever holds the tensor sees the
+  // result.
   void SetOutputOrReplace(const Node* node, const std::string& kind, Op& op, const Shape& shape) {
     if (kind.back() != '_') return SetOutput(node, op, shape);
     const Item target = In(node, 0);
@@ -276,11 +297,13 @@ class Reader {
   }
   const Shape& Image(const Node* node, size_t i) {
     const Shape& shape = ShapeOf(In(node, i));
-    if (shape.size() != 4) Refuse(std::string(node->kind().toQualString()) + " of a tensor " + ToString(shape));
+    if (shape.size() != 4)
+      Refuse(std::string(node->kind().toQualString()) + " of a tensor " + ToString(shape));
     return shape;
   }
 
-  static int64_t Extent(int64_t in, int64_t kernel, int64_t stride, int64_t padding, int64_t dilation, bool ceil) {
+  static int64_t Extent(int64_t in, int64_t kernel, int64_t stride, int64_t padding,
+                        int64_t dilation, bool ceil) {
     const int64_t room = in + 2 * padding - dilation * (kernel - 1) - 1;
     if (room < 0 || stride < 1) Refuse("a window that is larger than its image");
     int64_t out = (room + (ceil ? stride - 1 : 0)) / stride + 1;
@@ -307,21 +330,30 @@ class Reader {
       env_[node->output()] = In(node, 0);
       return;
     }
-    static const auto* const kUnary = new std::map<std::string, OpKind>{
-        {"aten::relu", OpKind::kRelu},           {"aten::relu_", OpKind::kRelu},
-        {"aten::relu6", OpKind::kRelu6},         {"aten::relu6_", OpKind::kRelu6},
-        {"aten::hardtanh", OpKind::kRelu6},      {"aten::hardtanh_", OpKind::kRelu6},
-        {"aten::hardswish", OpKind::kHardSwish}, {"aten::hardswish_", OpKind::kHardSwish},
-        {"aten::hardsigmoid", OpKind::kHardSigmoid}, {"aten::hardsigmoid_", OpKind::kHardSigmoid},
-        {"aten::sigmoid", OpKind::kSigmoid},     {"aten::sigmoid_", OpKind::kSigmoid}};
+    static const auto* const kUnary =
+        new std::map<std::string, OpKind>{{"aten::relu", OpKind::kRelu},
+                                          {"aten::relu_", OpKind::kRelu},
+                                          {"aten::relu6", OpKind::kRelu6},
+                                          {"aten::relu6_", OpKind::kRelu6},
+                                          {"aten::hardtanh", OpKind::kRelu6},
+                                          {"aten::hardtanh_", OpKind::kRelu6},
+                                          {"aten::hardswish", OpKind::kHardSwish},
+                                          {"aten::hardswish_", OpKind::kHardSwish},
+                                          {"aten::hardsigmoid", OpKind::kHardSigmoid},
+                                          {"aten::hardsigmoid_", OpKind::kHardSigmoid},
+                                          {"aten::sigmoid", OpKind::kSigmoid},
+                                          {"aten::sigmoid_", OpKind::kSigmoid}};
     if (const auto unary = kUnary->find(kind); unary != kUnary->end()) {
-      if (kind.starts_with("aten::hardtanh") && (Number(node, 1) != 0 || Number(node, 2) != 6)) Refuse("hardtanh other than 0 to 6");
+      if (kind.starts_with("aten::hardtanh") && (Number(node, 1) != 0 || Number(node, 2) != 6))
+        Refuse("hardtanh other than 0 to 6");
       Op& op = Add(unary->second, {Tensor(In(node, 0))});
       return SetOutputOrReplace(node, kind, op, Shape(ShapeOf(In(node, 0))));
     }
-    if (kind == "aten::conv2d" || kind == "aten::_convolution" || kind == "aten::convolution") return Convolution(node, kind);
+    if (kind == "aten::conv2d" || kind == "aten::_convolution" || kind == "aten::convolution")
+      return Convolution(node, kind);
     if (kind == "aten::batch_norm") return BatchNorm(node);
-    if (kind == "aten::max_pool2d" || kind == "aten::avg_pool2d") return Pool(node, kind == "aten::max_pool2d");
+    if (kind == "aten::max_pool2d" || kind == "aten::avg_pool2d")
+      return Pool(node, kind == "aten::max_pool2d");
     if (kind == "aten::adaptive_avg_pool2d") {
       const Shape in = Image(node, 0);
       const Pair side = Two(node, 1, {1, 1});
@@ -334,7 +366,8 @@ class Reader {
     if (kind == "aten::add" || kind == "aten::add_") return Sum(node, kind);
     if (kind == "aten::mul" || kind == "aten::mul_") return Product(node, kind);
     if (kind == "aten::cat" || kind == "aten::concat") return Concat(node);
-    if (kind == "aten::flatten" || kind == "aten::view" || kind == "aten::reshape") return Flatten(node, kind);
+    if (kind == "aten::flatten" || kind == "aten::view" || kind == "aten::reshape")
+      return Flatten(node, kind);
     if (kind == "aten::dropout" || kind == "aten::dropout_") return Dropout(node, kind);
     Refuse("the operation " + kind);
   }
@@ -342,7 +375,8 @@ class Reader {
   void Convolution(const Node* node, const std::string& kind) {
     const Shape in = Image(node, 0);
     const c10::IValue &weight = Known(node, 1), &bias = Known(node, 2);
-    if (!weight.isTensor() || weight.toTensor().dim() != 4) Refuse("a convolution that is not of two dimensions");
+    if (!weight.isTensor() || weight.toTensor().dim() != 4)
+      Refuse("a convolution that is not of two dimensions");
     const bool plain = kind == "aten::conv2d";
     if (!plain && Bool(node, 6)) Refuse("a transposed convolution");
     const auto sizes = weight.toTensor().sizes();
@@ -357,8 +391,11 @@ class Reader {
     op.dilation = Two(node, 5, {1, 1});
     op.groups = Int(node, plain ? 6 : 8);
     Shape out = {in[0], sizes[0], 0, 0};
-    for (size_t d = 0; d < 2; ++d) out[2 + d] = Extent(in[2 + d], op.kernel[d], op.stride[d], op.padding[d], op.dilation[d], false);
-    if (op.groups < 1 || sizes[1] * op.groups != in[1]) Refuse("a convolution of other channels than there are");
+    for (size_t d = 0; d < 2; ++d)
+      out[2 + d] =
+          Extent(in[2 + d], op.kernel[d], op.stride[d], op.padding[d], op.dilation[d], false);
+    if (op.groups < 1 || sizes[1] * op.groups != in[1])
+      Refuse("a convolution of other channels than there are");
     graph_.ops.push_back(std::move(op));
     SetOutput(node, graph_.ops.back(), out);
   }
@@ -375,7 +412,8 @@ class Reader {
     op.batch_statistics = Bool(node, 5);
     op.momentum = Number(node, 6);
     op.epsilon = Number(node, 7);
-    if (!op.batch_statistics && (op.mean == kNone || op.variance == kNone)) Refuse("a batch_norm without statistics");
+    if (!op.batch_statistics && (op.mean == kNone || op.variance == kNone))
+      Refuse("a batch_norm without statistics");
     graph_.ops.push_back(std::move(op));
     SetOutput(node, graph_.ops.back(), in);
   }
@@ -395,7 +433,8 @@ class Reader {
       if (ceil) Refuse("an average pool with ceil_mode");
     }
     Shape out = in;
-    for (size_t d = 0; d < 2; ++d) out[2 + d] = Extent(in[2 + d], op.kernel[d], op.stride[d], op.padding[d], 1, ceil);
+    for (size_t d = 0; d < 2; ++d)
+      out[2 + d] = Extent(in[2 + d], op.kernel[d], op.stride[d], op.padding[d], 1, ceil);
     SetOutput(node, op, out);
   }
 
@@ -403,7 +442,8 @@ class Reader {
     const Shape in = Image(node, 0);
     std::vector<int64_t> dims = Known(node, 1).toIntVector();
     for (int64_t& d : dims) d = d < 0 ? d + 4 : d;
-    if (dims != std::vector<int64_t>{2, 3} && dims != std::vector<int64_t>{3, 2}) Refuse("a mean over other dimensions than the image's");
+    if (dims != std::vector<int64_t>{2, 3} && dims != std::vector<int64_t>{3, 2})
+      Refuse("a mean over other dimensions than the image's");
     Op& op = Add(OpKind::kAdaptiveAverage, {Tensor(In(node, 0))});
     SetOutput(node, op, {in[0], in[1], 1, 1});
     if (Bool(node, 2)) return;
@@ -416,7 +456,8 @@ class Reader {
     const Shape in = ShapeOf(In(node, x));
     if (in.size() != 2) Refuse("a linear layer on a tensor " + ToString(in));
     c10::IValue weight = Known(node, w);
-    if (!weight.isTensor() || weight.toTensor().dim() != 2) Refuse("a linear layer without a matrix");
+    if (!weight.isTensor() || weight.toTensor().dim() != 2)
+      Refuse("a linear layer without a matrix");
     if (addmm) {
       if (Number(node, 3) != 1 || Number(node, 4) != 1) Refuse("addmm with factors");
       weight = weight.toTensor().t();
@@ -451,7 +492,8 @@ class Reader {
       std::swap(small, large);
     }
     const bool by_channel = large.size() == 4 && small == Shape{large[0], large[1], 1, 1};
-    if (small != large && !by_channel) Refuse(kind + " of shapes " + ToString(small) + " and " + ToString(large));
+    if (small != large && !by_channel)
+      Refuse(kind + " of shapes " + ToString(small) + " and " + ToString(large));
     Op& op = Add(OpKind::kMultiply, {a, b});
     SetOutputOrReplace(node, kind, op, large);
   }
@@ -466,7 +508,8 @@ class Reader {
       if (shape.empty()) {
         shape = own;
       } else {
-        if (own[0] != shape[0] || own[2] != shape[2] || own[3] != shape[3]) Refuse("cat of different shapes");
+        if (own[0] != shape[0] || own[2] != shape[2] || own[3] != shape[3])
+          Refuse("cat of different shapes");
         shape[1] += own[1];
       }
       inputs.push_back(Tensor(item));
@@ -482,8 +525,10 @@ class Reader {
     Shape out;
     if (kind == "aten::flatten") {
       const int64_t dims = static_cast<int64_t>(in.size());
-      const int64_t begin = Int(node, 1), end = Int(node, 2) < 0 ? Int(node, 2) + dims : Int(node, 2);
-      if (begin != 1 || end != dims - 1) Refuse("flatten of others than all but the first dimension");
+      const int64_t begin = Int(node, 1),
+                    end = Int(node, 2) < 0 ? Int(node, 2) + dims : Int(node, 2);
+      if (begin != 1 || end != dims - 1)
+        Refuse("flatten of others than all but the first dimension");
       out = {in[0], Elements(in) / in[0]};
     } else {
       out = Known(node, 1).toIntVector();
@@ -524,7 +569,8 @@ class Reader {
 
 }  // namespace
 
-absl::StatusOr<Graph> ReadGraph(Network& network, int64_t n, int64_t height, int64_t width, bool training) {
+absl::StatusOr<Graph> ReadGraph(Network& network, int64_t n, int64_t height, int64_t width,
+                                bool training) {
   try {
     network.SetTraining(training);
     return Reader(network, training).Read(network.module(), {n, 3, height, width});

@@ -1,4 +1,5 @@
-// From TorchScript to the fused engine's graph. The only file of the engine whose code includes libtorch.
+// From TorchScript to the fused engine's graph. The only file of the engine whose code includes
+// libtorch.
 #ifndef MANAKO_LEARN_FUSED_READ_GRAPH_H_
 #define MANAKO_LEARN_FUSED_READ_GRAPH_H_
 
@@ -11,11 +12,14 @@ class Network;
 
 namespace manako::fused {
 
-// The graph of the network's forward() for float images [n, 3, h, w]. The code is followed as it would run for that
-// shape: conditions, loops and numbers that do not depend on the images are worked out, submodules and functions are inlined,
-// operations in place become ordinary ones. Built-in networks and files, scripted or traced, are read in the same way.
-// The network's training mode is set to `training`. Unimplemented, with the operation's name, for what the engine does not know.
-absl::StatusOr<Graph> ReadGraph(Network& network, int64_t n, int64_t height, int64_t width, bool training);
+// The graph of the network's forward() for float images [n, 3, h, w]. The code is followed as it
+// would run for that shape: conditions, loops and numbers that do not depend on the images are
+// worked out, submodules and functions are inlined, operations in place become ordinary ones.
+// Built-in networks and files, scripted or traced, are read in the same way. The network's training
+// mode is set to `training`. Unimplemented, with the operation's name, for what the engine does not
+// know.
+absl::StatusOr<Graph> ReadGraph(Network& network, int64_t n, int64_t height, int64_t width,
+                                bool training);
 
 }  // namespace manako::fused
 

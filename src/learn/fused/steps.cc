@@ -44,7 +44,8 @@ void Steps::Add(std::string name, const std::vector<Place>& uses, Body body) {
   (preparing_ ? prepare_ : steps_).push_back({std::move(name), std::move(body)});
 }
 
-void Steps::AddPrimitive(std::string name, const dnnl::primitive& primitive, const dnnl::primitive_desc_base& description,
+void Steps::AddPrimitive(std::string name, const dnnl::primitive& primitive,
+                         const dnnl::primitive_desc_base& description,
                          const std::vector<Argument>& arguments) {
   std::unordered_map<int, dnnl::memory> memories;
   std::vector<std::pair<dnnl::memory, Place>> bindings;
@@ -60,7 +61,8 @@ void Steps::AddPrimitive(std::string name, const dnnl::primitive& primitive, con
   }
   const dnnl::memory::desc scratchpad = description.scratchpad_desc();
   if (scratchpad.get_size() > 0) {
-    bind({DNNL_ARG_SCRATCHPAD, scratchpad, NewBuffer(static_cast<int64_t>(scratchpad.get_size() + 3) / 4)});
+    bind({DNNL_ARG_SCRATCHPAD, scratchpad,
+          NewBuffer(static_cast<int64_t>(scratchpad.get_size() + 3) / 4)});
   }
   name += std::string(" ") + description.impl_info_str();
   Add(std::move(name), uses, [this, primitive, memories, bindings](const Frame& frame) mutable {
@@ -94,7 +96,8 @@ void Steps::Run(PlanRun& run) {
 std::string Steps::Profile() const {
   std::string text;
   for (const auto* steps : {&prepare_, &steps_}) {
-    for (const Step& step : *steps) text += fmt::format("{:9.3f} ms  {}\n", step.seconds * 1e3, step.name);
+    for (const Step& step : *steps)
+      text += fmt::format("{:9.3f} ms  {}\n", step.seconds * 1e3, step.name);
   }
   return text;
 }

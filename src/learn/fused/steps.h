@@ -21,8 +21,12 @@ struct Place {
   int64_t index = 0;  // the buffer's number, or the offset in floats
 
   explicit operator bool() const { return space != Space::kNowhere; }
-  static Place Values(int64_t offset) { return {offset < 0 ? Space::kNowhere : Space::kValues, offset}; }
-  static Place Gradients(int64_t offset) { return {offset < 0 ? Space::kNowhere : Space::kGradients, offset}; }
+  static Place Values(int64_t offset) {
+    return {offset < 0 ? Space::kNowhere : Space::kValues, offset};
+  }
+  static Place Gradients(int64_t offset) {
+    return {offset < 0 ? Space::kNowhere : Space::kGradients, offset};
+  }
 };
 
 // What a step sees while it runs.
@@ -38,7 +42,8 @@ class Frame {
   const std::vector<int64_t>& offsets_;
 };
 
-// Steps are added in the order in which they run. What a buffer holds lasts from the first step that names it to the last.
+// Steps are added in the order in which they run. What a buffer holds lasts from the first step
+// that names it to the last.
 class Steps {
  public:
   using Body = std::function<void(const Frame&)>;
@@ -52,11 +57,14 @@ class Steps {
 
   const dnnl::engine& engine() const { return engine_; }
   Place NewBuffer(int64_t floats);
-  // Preparing steps run first, and only where PlanRun::prepare says so: what they leave to others lasts from run to run.
+  // Preparing steps run first, and only where PlanRun::prepare says so: what they leave to others
+  // lasts from run to run.
   void set_preparing(bool preparing) { preparing_ = preparing; }
   void Add(std::string name, const std::vector<Place>& uses, Body body);
-  // A primitive made with the user scratchpad mode. Arguments with an empty description are left out.
-  void AddPrimitive(std::string name, const dnnl::primitive& primitive, const dnnl::primitive_desc_base& description,
+  // A primitive made with the user scratchpad mode. Arguments with an empty description are left
+  // out.
+  void AddPrimitive(std::string name, const dnnl::primitive& primitive,
+                    const dnnl::primitive_desc_base& description,
                     const std::vector<Argument>& arguments);
 
   // After the last Add().

@@ -15,7 +15,9 @@ using Bytes8 = uint8_t __attribute__((vector_size(8), may_alias, aligned(1)));
 
 MANAKO_INLINE V8& At(float* p) { return *reinterpret_cast<V8*>(p); }
 MANAKO_INLINE const V8& At(const float* p) { return *reinterpret_cast<const V8*>(p); }
-MANAKO_INLINE void Broadcast(float value, V8& out) { out = V8{value, value, value, value, value, value, value, value}; }
+MANAKO_INLINE void Broadcast(float value, V8& out) {
+  out = V8{value, value, value, value, value, value, value, value};
+}
 
 // Sums of float vectors, in double beyond a few hundred terms.
 struct Sum8 {

@@ -19,13 +19,15 @@ namespace {
 using Vector = __m256;
 constexpr int64_t kTaps = 9;
 
-// sum += a b. The compiler's choice among the instruction's forms costs moves and spills where all 16 registers are in use.
+// sum += a b. The compiler's choice among the instruction's forms costs moves and spills where all
+// 16 registers are in use.
 MANAKO_FMA_INLINE Vector AddProduct(Vector a, Vector b, Vector sum) {
   __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum) : "x"(a), "x"(b));
   return sum;
 }
 
-// Of one input channel: the sums for the three taps of a row of the kernel. (Arrays of these would be put into memory.)
+// Of one input channel: the sums for the three taps of a row of the kernel. (Arrays of these would
+// be put into memory.)
 struct Taps {
   Vector left, middle, right;
 };
@@ -41,23 +43,28 @@ struct Sums {
   Taps c0, c1, c2, c3;  // of four input channels
 };
 
-// An input pixel's value in one channel, and the three output pixels that a row of the kernel ties it to.
-MANAKO_FMA_INLINE void MeetChannel(const float* x, const Vector& next, const Vector& now, const Vector& before, Taps& taps) {
+// An input pixel's value in one channel, and the three output pixels that a row of the kernel ties
+// it to.
+MANAKO_FMA_INLINE void MeetChannel(const float* x, const Vector& next, const Vector& now,
+                                   const Vector& before, Taps& taps) {
   const Vector value = _mm256_broadcast_ss(x);
   taps.left = AddProduct(value, next, taps.left);
   taps.middle = AddProduct(value, now, taps.middle);
   taps.right = AddProduct(value, before, taps.right);
 }
-MANAKO_FMA_INLINE void Meet(const float* x, const Vector& next, const Vector& now, const Vector& before, Sums& sums) {
+MANAKO_FMA_INLINE void Meet(const float* x, const Vector& next, const Vector& now,
+                            const Vector& before, Sums& sums) {
   MeetChannel(x, next, now, before, sums.c0);
   MeetChannel(x + 1, next, now, before, sums.c1);
   MeetChannel(x + 2, next, now, before, sums.c2);
   MeetChannel(x + 3, next, now, before, sums.c3);
 }
 
-// Adds one image's part for four input channels, eight output channels and row `kh` of the kernel. The output pixels stay in registers
-// while an input row goes by: five loads for twelve products. tile[input channel][9][8]: of the row's first tap.
-MANAKO_FMA void AddRows(int64_t height, int64_t width, int64_t kh, const float* x, const float* dy, float* tile) {
+// Adds one image's part for four input channels, eight output channels and row `kh` of the kernel.
+// The output pixels stay in registers while an input row goes by: five loads for twelve products.
+// tile[input channel][9][8]: of the row's first tap.
+MANAKO_FMA void AddRows(int64_t height, int64_t width, int64_t kh, const float* x, const float* dy,
+                        float* tile) {
   constexpr int64_t kChannel = kTaps * kLanes;
   Sums sums;
   Load(tile, sums.c0);
@@ -95,13 +102,17 @@ MANAKO_FMA void AddRows(int64_t height, int64_t width, int64_t kh, const float* 
 }  // namespace
 
 bool HasWeightGradient(const Op& op, const Layout& in, const Layout& out) {
-  static const bool is_avx2 = dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx2 && __builtin_cpu_supports("fma");
-  return is_avx2 && op.kernel == Pair{3, 3} && op.stride == Pair{1, 1} && op.padding == Pair{1, 1} && op.dilation == Pair{1, 1} &&
-         op.groups == 1 && in.block == kLanes && in.channels % kLanes == 0 && out.channels % kLanes == 0;
+  static const bool is_avx2 =
+      dnnl::get_effective_cpu_isa() == dnnl::cpu_isa::avx2 && __builtin_cpu_supports("fma");
+  return is_avx2 && op.kernel == Pair{3, 3} && op.stride == Pair{1, 1} &&
+         op.padding == Pair{1, 1} && op.dilation == Pair{1, 1} && op.groups == 1 &&
+         in.block == kLanes && in.channels % kLanes == 0 && out.channels % kLanes == 0;
 }
 
-void WeightGradient(const Layout& in, const Layout& out, const float* x, const float* dy, float* scratch, float* gradient) {
-  const int64_t in_groups = in.groups(), out_groups = out.groups(), tile = kLanes * kTaps * kLanes;  // a tile: [in][9][8 outputs]
+void WeightGradient(const Layout& in, const Layout& out, const float* x, const float* dy,
+                    float* scratch, float* gradient) {
+  const int64_t in_groups = in.groups(), out_groups = out.groups(),
+                tile = kLanes * kTaps * kLanes;  // a tile: [in][9][8 outputs]
   std::memset(scratch, 0, static_cast<size_t>(out_groups * in_groups * tile) * sizeof(float));
   // As many images at a time as stay in the second cache while all output channels meet them.
   constexpr int64_t kNear = 64 << 10;
@@ -116,7 +127,8 @@ void WeightGradient(const Layout& in, const Layout& out, const float* x, const f
           const float* const d = dy + out.Plane(n, og);
           for (int64_t half = 0; half < kLanes; half += 4) {
             for (int64_t kh = 0; kh < 3; ++kh) {
-              AddRows(in.height, in.width, kh, x + in.Plane(n, ig) + half, d, sums + (half * kTaps + kh * 3) * kLanes);
+              AddRows(in.height, in.width, kh, x + in.Plane(n, ig) + half, d,
+                      sums + (half * kTaps + kh * 3) * kLanes);
             }
           }
         }
@@ -128,7 +140,8 @@ void WeightGradient(const Layout& in, const Layout& out, const float* x, const f
   for (int64_t og = 0; og < out_groups; ++og) {
     const float* const sums = scratch + og * in_groups * tile;
     for (int64_t i = 0; i < length; ++i) {
-      for (int64_t o = 0; o < kLanes; ++o) gradient[(og * kLanes + o) * length + i] = sums[i * kLanes + o];
+      for (int64_t o = 0; o < kLanes; ++o)
+        gradient[(og * kLanes + o) * length + i] = sums[i * kLanes + o];
     }
   }
 }
