@@ -200,7 +200,7 @@ format() {
   esac
   cd "$cd_here"
   # shellcheck disable=SC2086
-  git ls-files -z '*.cc' '*.h' | xargs -0 clang-format $mode
+  git ls-files -z '*.cc' '*.h' '*.inc' | xargs -0 clang-format $mode
 }
 
 case "${1:-}" in

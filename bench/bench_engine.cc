@@ -26,7 +26,7 @@ namespace manako {
 namespace {
 
 struct Setting {
-  std::string network = "cnn3", what = "train", engine = "fused";
+  std::string network = "cnn3", what = "train", engine = "fused", precision = "float32";
   int side = 64, batch = 32, threads = 1;
   double seconds = 5;
 };
@@ -55,6 +55,10 @@ double PeakMib() {
   std::exit(1);
 }
 
+fused::Precision PrecisionOf(const Setting& setting) {
+  return setting.precision == "bfloat16" ? fused::Precision::kBfloat16 : fused::Precision::kFloat32;
+}
+
 struct Pace {
   double seconds = 0, processor = 0;  // of one step
 };
@@ -81,15 +85,20 @@ void Print(const Setting& setting, const Pace& pace) {
 // One convolution or matrix product of the graph, alone, in the layouts that oneDNN likes best.
 class Alone {
  public:
-  explicit Alone(int threads) : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+  Alone(int threads, fused::Precision precision)
+      : type_(precision == fused::Precision::kBfloat16 ? dnnl::memory::data_type::bf16
+                                                       : dnnl::memory::data_type::f32),
+        engine_(dnnl::engine::kind::cpu, 0),
+        stream_(engine_) {
     omp_set_num_threads(threads);
   }
 
   void Add(const fused::Graph& graph, const fused::Op& op) {
     using dnnl::memory;
-    const auto any = [](memory::dims dims) {
-      return memory::desc(std::move(dims), memory::data_type::f32, memory::format_tag::any);
+    const auto any_of = [](memory::data_type type, memory::dims dims) {
+      return memory::desc(std::move(dims), type, memory::format_tag::any);
     };
+    const auto any = [&](memory::dims dims) { return any_of(type_, std::move(dims)); };
     const fused::Shape &in = graph.shapes[static_cast<size_t>(op.inputs[0])],
                        &out = graph.shapes[static_cast<size_t>(op.output)];
     if (op.kind == fused::OpKind::kLinear) {
@@ -124,7 +133,8 @@ class Alone {
                                                       {DNNL_ARG_DST, forward.dst_desc()}});
     if (!graph.training) return;
     const dnnl::convolution_backward_weights::primitive_desc by_weights(
-        {kDirect, x, w, y, stride, padding, padding}, engine_, forward);
+        {kDirect, x, any_of(memory::data_type::f32, weights), y, stride, padding, padding}, engine_,
+        forward);
     AddPrimitive(dnnl::convolution_backward_weights(by_weights),
                  {{DNNL_ARG_SRC, by_weights.src_desc()},
                   {DNNL_ARG_DIFF_WEIGHTS, by_weights.diff_weights_desc()},
@@ -156,6 +166,7 @@ class Alone {
     work_.push_back([this, primitive, memories] { primitive.execute(stream_, memories); });
   }
 
+  const dnnl::memory::data_type type_;
   dnnl::engine engine_;
   dnnl::stream stream_;
   std::vector<std::function<void()>> work_;
@@ -167,12 +178,13 @@ void Profile(const Setting& setting, NetworkPool* pool) {
   const auto graph = fused::ReadGraph(**network, setting.batch, setting.side, setting.side, true);
   if (!graph.ok()) Die(std::string(graph.status().message()));
   omp_set_num_threads(setting.threads);
-  const auto plan = fused::Plan::Make(*graph, pool->spec()->parameter_extent());
+  const auto plan =
+      fused::Plan::Make(*graph, pool->spec()->parameter_extent(), PrecisionOf(setting));
   if (!plan.ok()) Die(std::string(plan.status().message()));
   FlatArray arena((*plan)->arena_floats()),
       images(fused::Elements(graph->shapes[static_cast<size_t>(graph->input)]));
   const auto model = pool->InitialParameters(1, "", nullptr);
-  FlatArray values = model->values.Clone(), gradients(pool->spec()->parameter_extent());
+  FlatArray values = (*model)->values.Clone(), gradients(pool->spec()->parameter_extent());
   const std::vector<int64_t> labels(static_cast<size_t>(setting.batch), 0);
   fused::PlanRun run;
   run.arena = arena.data();
@@ -194,7 +206,7 @@ void Bench(const Setting& setting) {
     auto network = (*pool)->Borrow();
     const auto graph = fused::ReadGraph(**network, n, side, side, setting.what == "bound");
     if (!graph.ok()) Die(std::string(graph.status().message()));
-    Alone alone(setting.threads);
+    Alone alone(setting.threads, PrecisionOf(setting));
     for (const fused::Op& op : graph->ops) {
       if (op.kind == fused::OpKind::kConvolution || op.kind == fused::OpKind::kLinear)
         alone.Add(*graph, op);
@@ -211,9 +223,9 @@ void Bench(const Setting& setting) {
   for (float& value : batch.pixels) value = static_cast<float>(random.Normal());
   for (int i = 0; i < n; ++i) batch.labels.push_back(i % 2);
   const auto initial = (*pool)->InitialParameters(1, "", nullptr);
-  auto engine = (*pool)->engines()->Borrow({setting.engine, "float32", "cpu", true});
+  auto engine = (*pool)->engines()->Borrow({setting.engine, setting.precision, "cpu", true});
   if (!engine.ok()) Die(std::string(engine.status().message()));
-  (*engine)->Load(*initial);
+  (*engine)->Load(**initial);
   const Engine::Images images = {&batch, side, side};
   if (setting.what == "infer") {
     return Print(setting, Measure(setting.seconds, [&] {
@@ -247,6 +259,8 @@ int main(int count, char** arguments) {
       setting.what = value;
     else if (flag == "--engine")
       setting.engine = value;
+    else if (flag == "--precision")
+      setting.precision = value;
     else if (flag == "--image-size")
       setting.side = std::atoi(value.c_str());
     else if (flag == "--batch")

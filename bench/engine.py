@@ -13,17 +13,25 @@ import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-# network, side, batch, what, threads, target against PyTorch
+# network, side, batch, what, threads, precision, target against PyTorch
 ROWS = [
-    ("cnn3", 64, 32, "train", 1, None),
-    ("resnet18", 224, 16, "train", 1, 1.3),
-    ("squeezenet1_1", 224, 16, "train", 1, None),
-    ("mobilenet_v3_small", 224, 16, "train", 1, None),
-    ("densenet121", 224, 8, "train", 1, None),
-    ("resnet50", 224, 8, "train", 1, None),
-    ("vgg16", 224, 4, "train", 1, None),
-    ("resnet18", 224, 16, "infer", 1, None),
-    ("resnet18", 224, 16, "infer", 2, None),
+    ("cnn3", 64, 32, "train", 1, "float32", None),
+    ("cnn3", 64, 32, "train", 1, "bfloat16", None),
+    ("resnet18", 224, 16, "train", 1, "float32", 1.3),
+    ("resnet18", 224, 16, "train", 1, "bfloat16", 1.5),
+    ("squeezenet1_1", 224, 16, "train", 1, "float32", None),
+    ("squeezenet1_1", 224, 16, "train", 1, "bfloat16", 1.5),
+    ("vgg16", 224, 4, "train", 1, "float32", None),
+    ("vgg16", 224, 4, "train", 1, "bfloat16", 1.5),
+    ("mobilenet_v3_small", 224, 16, "train", 1, "float32", None),
+    ("mobilenet_v3_small", 224, 16, "train", 1, "bfloat16", None),
+    ("densenet121", 224, 8, "train", 1, "float32", None),
+    ("densenet121", 224, 8, "train", 1, "bfloat16", None),
+    ("resnet50", 224, 8, "train", 1, "float32", None),
+    ("resnet50", 224, 8, "train", 1, "bfloat16", None),
+    ("resnet18", 224, 16, "infer", 1, "float32", None),
+    ("resnet18", 224, 16, "infer", 2, "float32", None),
+    ("resnet18", 224, 16, "infer", 2, "bfloat16", 1.5),
 ]
 
 
@@ -42,14 +50,15 @@ def main():
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=5, help="of each run")
     parser.add_argument("--only", help="rows whose network has this in its name")
+    parser.add_argument("--precision", help="rows of this precision alone")
     options = parser.parse_args()
-    print(f"| network, side, batch | what, threads | fused | PyTorch | ratio | target | bound | share of the bound | MiB | PyTorch's |")
+    print(f"| network, side, batch | what, threads, precision | fused | PyTorch | ratio | target | bound | share of the bound | MiB | PyTorch's |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for network, side, batch, what, threads, target in ROWS:
-        if options.only and options.only not in network:
+    for network, side, batch, what, threads, precision, target in ROWS:
+        if options.only and options.only not in network or options.precision and options.precision != precision:
             continue
         same = ["--model", network, "--image-size", str(side), "--batch", str(batch), "--threads", str(threads),
-                "--seconds", str(options.seconds)]
+                "--seconds", str(options.seconds), "--precision", precision]
         bound = "bound" if what == "train" else "bound-infer"
         commands = {"fused": [options.bench_engine, "--what", what, *same],
                     "pytorch": [options.python, os.path.join(HERE, "pytorch_step.py"), "--what", what, *same],
@@ -60,7 +69,7 @@ def main():
                 results[name].append(run(command, threads))
         pace = {name: statistics.median(r["images_per_processor_second"] for r in runs) for name, runs in results.items()}
         memory = {name: statistics.median(r["peak_mib"] for r in runs) for name, runs in results.items()}
-        print(f"| {network}, {side}, {batch} | {what}, {threads} | {pace['fused']:.1f} | {pace['pytorch']:.1f} | "
+        print(f"| {network}, {side}, {batch} | {what}, {threads}, {precision} | {pace['fused']:.1f} | {pace['pytorch']:.1f} | "
               f"{pace['fused'] / pace['pytorch']:.2f} | {target or ''} | {pace['bound']:.1f} | {pace['fused'] / pace['bound']:.2f} | "
               f"{memory['fused']:.0f} | {memory['pytorch']:.0f} |", flush=True)
     print(f"\nimages per processor second, medians of {options.repeats}; load average {os.getloadavg()[0]:.1f}")

@@ -32,6 +32,7 @@ def main():
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32", help="bfloat16: autocast")
     parser.add_argument("--seconds", type=float, default=5)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -41,22 +42,24 @@ def main():
     side = options.image_size
     images = torch.randn(options.batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.arange(options.batch) % 2
+    autocast = torch.cpu.amp.autocast(enabled=options.precision == "bfloat16")
     if options.what == "train":
         optimiser = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)
 
         def step():
-            loss = F.cross_entropy(model(images), labels)
+            with autocast:
+                loss = F.cross_entropy(model(images), labels)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
             loss.item()
     else:
         model.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.cpu.amp.autocast(enabled=options.precision == "bfloat16", cache_enabled=False):
             model = torch.jit.optimize_for_inference(torch.jit.freeze(torch.jit.trace(model, images)))
 
         def step():
-            with torch.inference_mode():
+            with torch.inference_mode(), autocast:
                 model(images)
 
     for _ in range(3):

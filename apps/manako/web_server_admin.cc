@@ -330,7 +330,7 @@ absl::StatusOr<std::string> CreateRun(const std::string& folder, FederationStore
       NetworkPool::Create({training.model.architecture, static_cast<int>(config.run.classes.size()),
                            training.model.dropout, training.data.image_size}));
   MANAKO_ASSIGN_OR_RETURN(
-      const ParameterSet initial,
+      const std::shared_ptr<const ParameterSet> initial,
       pool->InitialParameters(InitialSeed(config.run.seed), training.model.init, note));
   // What the sites are told of the initial parameters is what they get; where the file was is this
   // server's own matter.
@@ -341,7 +341,7 @@ absl::StatusOr<std::string> CreateRun(const std::string& folder, FederationStore
   record.config = config.ToToml();
   record.wanted = record.state = "created";
   record.created_ms = NowMs();
-  MANAKO_RETURN_IF_ERROR(RunFolder(folder + "/runs/" + record.id).Create(initial, encoding, 2));
+  MANAKO_RETURN_IF_ERROR(RunFolder(folder + "/runs/" + record.id).Create(*initial, encoding, 2));
   MANAKO_RETURN_IF_ERROR(store->AddRun(record));
   return record.id;
 }

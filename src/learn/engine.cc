@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <map>
 #include <mutex>
 #include <utility>
 
@@ -23,6 +24,10 @@ absl::StatusOr<fused::Graph> ReadGraphOf(NetworkPool* networks,
   return fused::ReadGraph(*network, request.n, request.height, request.width, request.training);
 }
 
+fused::Precision PrecisionOf(const std::string& name) {
+  return name == "bfloat16" ? fused::Precision::kBfloat16 : fused::Precision::kFloat32;
+}
+
 }  // namespace
 
 int ComputeThreads() { return compute_threads; }
@@ -31,7 +36,7 @@ void SetComputeThreads(int threads) { compute_threads = std::max(1, threads); }
 struct EnginePool::Impl {
   NetworkPool* networks;
   std::mutex mutex;
-  std::vector<std::unique_ptr<Engine>> idle;  // fused ones
+  std::map<fused::Precision, std::vector<std::unique_ptr<Engine>>> idle;  // fused ones
   std::mutex reading;  // one at a time, so that no second network is made for it
 };
 
@@ -40,34 +45,36 @@ EnginePool::EnginePool(NetworkPool* networks) : impl_(std::make_unique<Impl>()) 
 }
 EnginePool::~EnginePool() = default;
 
-EnginePool::Handle::Handle(EnginePool* pool, std::unique_ptr<Engine> engine, bool keep)
-    : pool_(pool), engine_(std::move(engine)), keep_(keep) {}
+EnginePool::Handle::Handle(EnginePool* pool, std::unique_ptr<Engine> engine, EngineOptions options)
+    : pool_(pool), engine_(std::move(engine)), options_(std::move(options)) {}
 EnginePool::Handle::Handle(Handle&&) noexcept = default;
 EnginePool::Handle::~Handle() {
-  if (engine_ == nullptr || !keep_) return;
+  if (engine_ == nullptr || options_.engine != "fused") return;
   std::lock_guard lock(pool_->impl_->mutex);
-  pool_->impl_->idle.push_back(std::move(engine_));
+  pool_->impl_->idle[PrecisionOf(options_.precision)].push_back(std::move(engine_));
 }
 
 absl::StatusOr<EnginePool::Handle> EnginePool::Borrow(const EngineOptions& options) {
   if (options.engine != "fused") {
     MANAKO_ASSIGN_OR_RETURN(NetworkPool::Handle network, impl_->networks->Borrow());
-    return Handle(this, MakeTorchEngine(options, std::move(network)), false);
+    return Handle(this, MakeTorchEngine(options, std::move(network)), options);
   }
+  const fused::Precision precision = PrecisionOf(options.precision);
   {
     std::lock_guard lock(impl_->mutex);
-    if (!impl_->idle.empty()) {
-      std::unique_ptr<Engine> engine = std::move(impl_->idle.back());
-      impl_->idle.pop_back();
-      return Handle(this, std::move(engine), true);
+    if (auto& idle = impl_->idle[precision]; !idle.empty()) {
+      std::unique_ptr<Engine> engine = std::move(idle.back());
+      idle.pop_back();
+      return Handle(this, std::move(engine), options);
     }
   }
   const auto graphs = [impl = impl_.get()](const fused::GraphRequest& request) {
     std::lock_guard lock(impl->reading);
     return ReadGraphOf(impl->networks, request);
   };
-  return Handle(this, fused::MakeFusedEngine(impl_->networks->spec(), ComputeThreads(), graphs),
-                true);
+  return Handle(
+      this, fused::MakeFusedEngine(impl_->networks->spec(), precision, ComputeThreads(), graphs),
+      options);
 }
 
 absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConfig& train,
@@ -76,14 +83,14 @@ absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConf
   std::string why;
   if (train.device != "cpu") {
     why = "the fused engine computes on the processor alone (train.device)";
-  } else if (train.precision != "float32") {
-    why = "the fused engine computes in float32 alone (train.precision)";
   } else {
     for (const bool training : {true, false}) {
       auto graph = ReadGraphOf(networks, {2, image_size, image_size, training});
       absl::Status status = graph.status();
       if (graph.ok())
-        status = fused::Plan::Make(*graph, networks->spec()->parameter_extent()).status();
+        status = fused::Plan::Make(*graph, networks->spec()->parameter_extent(),
+                                   PrecisionOf(train.precision))
+                     .status();
       if (absl::IsUnimplemented(status)) {
         why = fmt::format("the fused engine does not know {}", MessageOf(status));
         break;

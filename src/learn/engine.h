@@ -69,7 +69,7 @@ class EnginePool {
 
   class Handle {
    public:
-    Handle(EnginePool* pool, std::unique_ptr<Engine> engine, bool keep);
+    Handle(EnginePool* pool, std::unique_ptr<Engine> engine, EngineOptions options);
     ~Handle();
     Handle(Handle&&) noexcept;
     Engine* operator->() { return engine_.get(); }
@@ -77,7 +77,7 @@ class EnginePool {
    private:
     EnginePool* pool_;
     std::unique_ptr<Engine> engine_;
-    bool keep_;
+    EngineOptions options_;
   };
   absl::StatusOr<Handle> Borrow(const EngineOptions& options);
 

@@ -2,6 +2,9 @@
 # oneDNN asks for OpenCL's headers, which nothing here needs.)
 find_library(DNNL_LIBRARY dnnl REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS CXX)
+# Loops over arrays, for several generations of processors: see for_each_level.h.
+set_source_files_properties(fused/depthwise.cc fused/kernels.cc fused/kernels_norm.cc fused/kernels_pool.cc
+  PROPERTIES COMPILE_OPTIONS "-O3;-fno-math-errno")
 manako_library(fused
   SOURCES fused/arena.cc fused/convolution.cc fused/depthwise.cc fused/graph.cc fused/kernels.cc fused/kernels_norm.cc fused/kernels_pool.cc
           fused/nodes.cc fused/plan.cc fused/steps.cc fused/weight_gradient.cc

@@ -17,6 +17,10 @@ struct NetworkPool::Impl {
   std::vector<std::unique_ptr<Network>> idle;
   std::shared_ptr<const ModelSpec> spec;
   std::unique_ptr<EnginePool> engines;
+  std::mutex initial_mutex;  // of what follows
+  std::weak_ptr<const ParameterSet> initial;
+  std::pair<uint64_t, std::string> initial_of;
+  std::string initial_note;
 };
 
 NetworkPool::NetworkPool(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -63,13 +67,23 @@ absl::StatusOr<NetworkPool::Handle> NetworkPool::Borrow() {
   return Handle(this, std::move(network));
 }
 
-absl::StatusOr<ParameterSet> NetworkPool::InitialParameters(uint64_t seed,
-                                                            const std::string& init_file,
-                                                            std::string* note) {
+absl::StatusOr<std::shared_ptr<const ParameterSet>> NetworkPool::InitialParameters(
+    uint64_t seed, const std::string& init_file, std::string* note) {
+  std::lock_guard lock(impl_->initial_mutex);
+  auto shared = impl_->initial.lock();
+  if (shared != nullptr && impl_->initial_of == std::pair(seed, init_file)) {
+    if (note != nullptr) *note = impl_->initial_note;
+    return shared;
+  }
   MANAKO_ASSIGN_OR_RETURN(Handle network, Borrow());
   network->Initialise(seed);
-  if (!init_file.empty()) MANAKO_RETURN_IF_ERROR(network->Load(init_file, note));
-  return ParameterSet{spec(), network->values().Clone()};
+  impl_->initial_note.clear();
+  if (!init_file.empty()) MANAKO_RETURN_IF_ERROR(network->Load(init_file, &impl_->initial_note));
+  if (note != nullptr) *note = impl_->initial_note;
+  shared = std::make_shared<const ParameterSet>(ParameterSet{spec(), network->values().Clone()});
+  impl_->initial = shared;
+  impl_->initial_of = {seed, init_file};
+  return shared;
 }
 
 absl::Status ExportModel(NetworkPool* pool, const ParameterSet& model,

@@ -38,9 +38,9 @@ class NetworkPool {
   const std::shared_ptr<const ModelSpec>& spec() const;
   const std::string& architecture() const;
   // Initial parameters: random by `seed`, then from `init_file` where one is given (what it did in
-  // *note, if not null).
-  absl::StatusOr<ParameterSet> InitialParameters(uint64_t seed, const std::string& init_file,
-                                                 std::string* note);
+  // *note, if not null). Made once for all who ask while somebody holds them.
+  absl::StatusOr<std::shared_ptr<const ParameterSet>> InitialParameters(
+      uint64_t seed, const std::string& init_file, std::string* note);
 
   // A network for one thread's use, given back when the handle goes.
   class Handle {

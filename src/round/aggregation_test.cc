@@ -19,7 +19,7 @@ class AggregationTest : public testing::Test {
  protected:
   FedAvg strategy_{Weighting::kImages};
   ClearAggregation aggregation_{TinySpec(), &strategy_, 2};
-  GlobalState begin_ = GlobalState::Begin(strategy_, TinyModel(0, 0, 0));
+  GlobalState begin_ = GlobalState::Begin(strategy_, Shared(TinyModel(0, 0, 0)));
 };
 
 TEST_F(AggregationTest, ArrivalOrderDoesNotReachTheBits) {

@@ -15,7 +15,8 @@ RoundState::Options Rules(int rounds) {
 
 }  // namespace
 
-Coordinator::Coordinator(Options options, std::unique_ptr<Strategy> strategy, ParameterSet initial)
+Coordinator::Coordinator(Options options, std::unique_ptr<Strategy> strategy,
+                         std::shared_ptr<const ParameterSet> initial)
     : rounds_(options.rounds),
       strategy_(std::move(strategy)),
       global_(GlobalState::Begin(*strategy_, std::move(initial))),

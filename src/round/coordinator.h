@@ -25,7 +25,8 @@ class Coordinator {
     int rounds = 0;
     int threads = 1;  // for averaging
   };
-  Coordinator(Options options, std::unique_ptr<Strategy> strategy, ParameterSet initial);
+  Coordinator(Options options, std::unique_ptr<Strategy> strategy,
+              std::shared_ptr<const ParameterSet> initial);
 
   // A TrainTask (the same one again, if the site lost it), Wait when the site has answered and
   // others have not, Finished behind the last round. NotFound for an unknown site.

@@ -18,7 +18,7 @@ std::string Text(const absl::Status& status) { return std::string(status.message
 
 Coordinator Make(
     int rounds, std::unique_ptr<Strategy> strategy = std::make_unique<FedAvg>(Weighting::kImages)) {
-  return Coordinator({{"a", "b"}, rounds, 1}, std::move(strategy), TinyModel(0, 0, 0));
+  return Coordinator({{"a", "b"}, rounds, 1}, std::move(strategy), Shared(TinyModel(0, 0, 0)));
 }
 
 TEST(CoordinatorTest, ARoundFromTaskToTask) {

@@ -17,7 +17,7 @@ TEST(FedAvgTest, HandComputedMean) {
   ASSERT_TRUE(aggregation.Receive("c", TinyUpdate(TinyModel(-10, 1, 100), 100)).ok());
   ASSERT_TRUE(aggregation.Receive("a", TinyUpdate(TinyModel(5, 1, 0), 600)).ok());
   ASSERT_TRUE(aggregation.Receive("b", TinyUpdate(TinyModel(0, 1, 20), 300)).ok());
-  const GlobalState begin = GlobalState::Begin(strategy, TinyModel(0, 0, 0));
+  const GlobalState begin = GlobalState::Begin(strategy, Shared(TinyModel(0, 0, 0)));
   EXPECT_EQ(aggregation.Finish(1, begin)->model->Digest(), TinyModel(2, 1, 16).Digest());
 }
 
@@ -26,7 +26,7 @@ TEST(FedAvgTest, UniformWeightingCountsSitesAlike) {
   ClearAggregation aggregation(TinySpec(), &strategy, 1);
   ASSERT_TRUE(aggregation.Receive("a", TinyUpdate(TinyModel(5, 1, 0), 600)).ok());
   ASSERT_TRUE(aggregation.Receive("b", TinyUpdate(TinyModel(0, 1, 20), 3)).ok());
-  const GlobalState begin = GlobalState::Begin(strategy, TinyModel(0, 0, 0));
+  const GlobalState begin = GlobalState::Begin(strategy, Shared(TinyModel(0, 0, 0)));
   EXPECT_EQ(aggregation.Finish(1, begin)->model->Digest(), TinyModel(2.5, 1, 10).Digest());
 }
 

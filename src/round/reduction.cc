@@ -54,10 +54,11 @@ absl::Status StretchReducer::Reduce(int64_t first, Stretch& stretch) {
   return absl::OkStatus();
 }
 
-GlobalState GlobalState::Begin(const Strategy& strategy, ParameterSet initial) {
+GlobalState GlobalState::Begin(const Strategy& strategy,
+                               std::shared_ptr<const ParameterSet> initial) {
   GlobalState state;
-  const int64_t size = initial.values.size();
-  state.model = std::make_shared<const ParameterSet>(std::move(initial));
+  const int64_t size = initial->values.size();
+  state.model = std::move(initial);
   state.kept = ZeroArrays(strategy.KeptArrays(), size);
   if (auto sent = ZeroArrays(strategy.SentArrays(), size); !sent.empty()) {
     state.sent = std::make_shared<const std::vector<NamedArray>>(std::move(sent));

@@ -56,7 +56,7 @@ struct GlobalState {
   std::shared_ptr<const std::vector<NamedArray>> sent;  // of SentArrays(); null when there are none
   std::vector<NamedArray> kept;                         // of KeptArrays()
 
-  static GlobalState Begin(const Strategy& strategy, ParameterSet initial);
+  static GlobalState Begin(const Strategy& strategy, std::shared_ptr<const ParameterSet> initial);
 };
 
 // The next state. InvalidArgument when there are no updates.

@@ -8,6 +8,7 @@
 
 #include "base/random.h"
 #include "round/fedavg.h"
+#include "round/testing.h"
 
 namespace manako {
 namespace {
@@ -38,7 +39,7 @@ std::vector<float> Mean(const std::vector<std::vector<float>>& arrays,
            return absl::OkStatus();
          }});
   }
-  const GlobalState before = GlobalState::Begin(strategy, ParameterSet::Zero(spec));
+  const GlobalState before = GlobalState::Begin(strategy, Shared(ParameterSet::Zero(spec)));
   const GlobalState after = *ReduceInMemory(strategy, updates, 1, before, threads);
   const auto values = after.model->Tensor(spec->tensors()[0]);
   return {values.begin(), values.end()};
@@ -76,13 +77,13 @@ TEST(ReductionTest, AnUnreadableUpdateIsNamed) {
       {"east", 1, [](size_t, int64_t, std::span<const float>, std::span<float>) {
          return absl::DataLossError("block 3 is damaged");
        }}};
-  const auto after = ReduceInMemory(strategy, updates, 1,
-                                    GlobalState::Begin(strategy, ParameterSet::Zero(spec)), 1);
+  const auto after = ReduceInMemory(
+      strategy, updates, 1, GlobalState::Begin(strategy, Shared(ParameterSet::Zero(spec))), 1);
   EXPECT_EQ(after.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_EQ(std::string(after.status().message()), "update of east: block 3 is damaged");
-  EXPECT_FALSE(
-      ReduceInMemory(strategy, {}, 1, GlobalState::Begin(strategy, ParameterSet::Zero(spec)), 1)
-          .ok());
+  EXPECT_FALSE(ReduceInMemory(strategy, {}, 1,
+                              GlobalState::Begin(strategy, Shared(ParameterSet::Zero(spec))), 1)
+                   .ok());
 }
 
 }  // namespace

@@ -17,6 +17,10 @@ inline std::shared_ptr<const ModelSpec> TinySpec() {
 }
 
 // w = {a, b}, mean = {c}.
+inline std::shared_ptr<const ParameterSet> Shared(ParameterSet model) {
+  return std::make_shared<const ParameterSet>(std::move(model));
+}
+
 inline ParameterSet TinyModel(float a, float b, float c) {
   ParameterSet model = ParameterSet::Zero(TinySpec());
   model.Tensor(*model.spec->Find("w"))[0] = a;

@@ -7,10 +7,11 @@
 namespace manako {
 namespace {
 
-TEST(SchedulerTest, EarliestChainFirstAndNewChainsOnlyWhenIdle) {
+// What a single thread does of `chains` chains, each of which starts and then runs two jobs.
+std::vector<std::string> Order(int chains) {
   Scheduler scheduler;
   std::vector<std::string> order;
-  for (int c = 0; c < 2; ++c) {
+  for (int c = 0; c < chains; ++c) {
     scheduler.AddChain([&scheduler, &order, c] {
       order.push_back("start" + std::to_string(c));
       for (int j = 0; j < 2; ++j) {
@@ -20,7 +21,31 @@ TEST(SchedulerTest, EarliestChainFirstAndNewChainsOnlyWhenIdle) {
     });
   }
   scheduler.Run(1);
-  EXPECT_EQ(order, (std::vector<std::string>{"start0", "00", "01", "start1", "10", "11"}));
+  return order;
+}
+
+TEST(SchedulerTest, EarliestChainFirstAndNewChainsOnlyWhenIdle) {
+  const std::vector<std::string> order = Order(4);
+  EXPECT_EQ(std::vector<std::string>(order.begin(), order.begin() + 7),
+            (std::vector<std::string>{"start0", "00", "01", "start1", "10", "11", "start2"}));
+}
+
+TEST(SchedulerTest, TheLastChainsTakeTurns) {
+  EXPECT_EQ(Order(2), (std::vector<std::string>{"start0", "start1", "00", "01", "10", "11"}));
+  // Each goes on by one job at a time.
+  Scheduler scheduler;
+  std::vector<int> order;
+  for (int c = 0; c < 2; ++c) {
+    scheduler.AddChain([&scheduler, &order, c] {
+      order.push_back(c);
+      scheduler.AddJob(c, [&scheduler, &order, c] {
+        order.push_back(c);
+        scheduler.AddJob(c, [&order, c] { order.push_back(c); });
+      });
+    });
+  }
+  scheduler.Run(1);
+  EXPECT_EQ(order, (std::vector<int>{0, 1, 0, 1, 0, 1}));
 }
 
 TEST(SchedulerTest, AfterStopNothingBegins) {
@@ -36,6 +61,16 @@ TEST(SchedulerTest, AfterStopNothingBegins) {
   }
   scheduler.Run(1);
   EXPECT_EQ(done, 1);
+}
+
+// What waited is gone, though its chain runs nothing that could say so.
+TEST(SchedulerTest, AfterStopItEnds) {
+  Scheduler scheduler;
+  std::atomic<int> done{0};
+  scheduler.AddChain([&] { scheduler.AddJob(0, [&] { ++done; }); });
+  scheduler.AddChain([&] { scheduler.Stop(); });
+  scheduler.Run(1);
+  EXPECT_EQ(done, 0);
 }
 
 TEST(SchedulerTest, ManyThreadsDoEveryJobOnce) {

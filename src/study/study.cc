@@ -152,8 +152,10 @@ class Study {
                                  config_.data.image_size};
     MANAKO_ASSIGN_OR_RETURN(pool_, NetworkPool::Create(network));
     std::string note;
-    MANAKO_RETURN_IF_ERROR(
-        pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
+    if (!config_.model.init.empty()) {  // an error is said before anything trains
+      MANAKO_RETURN_IF_ERROR(
+          pool_->InitialParameters(config_.study.seed, config_.model.init, &note).status());
+    }
     if (!note.empty()) notes_.push_back(note);
     why.clear();
     MANAKO_ASSIGN_OR_RETURN(config_.train.engine, ResolveEngine(pool_.get(), config_.train,

@@ -9,7 +9,8 @@ namespace {
 
 using dnnl::memory;
 using Tag = memory::format_tag;
-constexpr auto kFloat = memory::data_type::f32;
+using Type = memory::data_type;
+constexpr auto kFloat = Type::f32;
 constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
 memory::dims Dims(const Pair& pair) { return {pair[0], pair[1]}; }
@@ -19,14 +20,14 @@ memory::dims Dilation(const Op& op) { return {op.dilation[0] - 1, op.dilation[1]
 
 }  // namespace
 
-memory::desc Describe(const Layout& layout) {
+memory::desc Convolution::Describe(const Layout& layout) const {
   const memory::dims dims = {layout.n, layout.channels, layout.height, layout.width};
-  return memory::desc(dims, kFloat, layout.block == 16 ? Tag::nChw16c : Tag::nChw8c);
+  return memory::desc(dims, type_, layout.block == 16 ? Tag::nChw16c : Tag::nChw8c);
 }
 
 memory::desc Convolution::Source() const {
   if (!planar_) return Describe(in_);
-  return memory::desc({in_.n, in_.channels, in_.height, in_.width}, kFloat, Tag::nchw);
+  return memory::desc({in_.n, in_.channels, in_.height, in_.width}, type_, Tag::nchw);
 }
 
 memory::desc Convolution::PlainWeights() const {
@@ -36,8 +37,8 @@ memory::desc Convolution::PlainWeights() const {
   return memory::desc({g, out / g, in / g, h, w}, kFloat, Tag::goihw);
 }
 
-memory::desc Convolution::AnyWeights() const {
-  return memory::desc(PlainWeights().dims(), kFloat, Tag::any);
+memory::desc Convolution::AnyWeights(Type type) const {
+  return memory::desc(PlainWeights().dims(), type, Tag::any);
 }
 
 Place Convolution::Reordered(Steps& steps, const Place& plain, const memory::desc& wanted) {
@@ -61,7 +62,7 @@ void Convolution::AddForward(Steps& steps, const Forward& forward) {
   attributes.set_post_ops(behind);
   const auto kind =
       forward.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-  const dnnl::convolution_forward::desc wanted(kind, kDirect, Source(), AnyWeights(), bias,
+  const dnnl::convolution_forward::desc wanted(kind, kDirect, Source(), AnyWeights(type_), bias,
                                                Describe(out_), Dims(op_.stride), Dilation(op_),
                                                Dims(op_.padding), Dims(op_.padding));
   forward_ = dnnl::convolution_forward::primitive_desc(wanted, attributes, steps.engine());
@@ -76,7 +77,7 @@ void Convolution::AddForward(Steps& steps, const Forward& forward) {
 }
 
 void Convolution::AddBackwardWeights(Steps& steps, const Place& x, const Place& dy) {
-  if (!planar_ && HasWeightGradient(op_, in_, out_)) {
+  if (!planar_ && type_ == kFloat && HasWeightGradient(op_, in_, out_)) {
     const Place scratch = steps.NewBuffer(static_cast<int64_t>(PlainWeights().get_size()) / 4);
     steps.Add(name_ + " backward weights own", {x, dy, scratch},
               [in = in_, out = out_, weight = op_.weight, x, dy, scratch](const Frame& frame) {
@@ -86,15 +87,20 @@ void Convolution::AddBackwardWeights(Steps& steps, const Place& x, const Place& 
     return;
   }
   const dnnl::convolution_backward_weights::desc wanted(
-      kDirect, Source(), AnyWeights(), Describe(out_), Dims(op_.stride), Dilation(op_),
+      kDirect, Source(), AnyWeights(kFloat), Describe(out_), Dims(op_.stride), Dilation(op_),
       Dims(op_.padding), Dims(op_.padding));
   const dnnl::convolution_backward_weights::primitive_desc description(wanted, UserScratchpad(),
                                                                        steps.engine(), forward_);
   if (std::string(description.impl_info_str()).starts_with("ref") && IsDepthwise(op_, in_, out_)) {
     steps.Add(name_ + " backward weights own", {x, dy},
-              [op = op_, in = in_, out = out_, x, dy](const Frame& frame) {
-                DepthwiseWeightGradient(op, in, out, frame[x], frame[dy],
-                                        frame.run.gradients + op.weight);
+              [op = op_, in = in_, out = out_, type = type_, x, dy](const Frame& frame) {
+                float* const gradient = frame.run.gradients + op.weight;
+                if (type == kFloat) {
+                  DepthwiseWeightGradient<float>(op, in, out, frame[x], frame[dy], gradient);
+                } else {
+                  DepthwiseWeightGradient<Bfloat16>(op, in, out, frame.As<Bfloat16>(x),
+                                                    frame.As<Bfloat16>(dy), gradient);
+                }
               });
     return;
   }
@@ -116,7 +122,7 @@ void Convolution::AddBackwardWeights(Steps& steps, const Place& x, const Place& 
 
 void Convolution::AddBackwardData(Steps& steps, const Place& dy, const Place& dx) {
   const dnnl::convolution_backward_data::desc wanted(
-      kDirect, Source(), AnyWeights(), Describe(out_), Dims(op_.stride), Dilation(op_),
+      kDirect, Source(), AnyWeights(type_), Describe(out_), Dims(op_.stride), Dilation(op_),
       Dims(op_.padding), Dims(op_.padding));
   const dnnl::convolution_backward_data::primitive_desc description(wanted, UserScratchpad(),
                                                                     steps.engine(), forward_);

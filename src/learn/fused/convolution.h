@@ -11,14 +11,16 @@
 
 namespace manako::fused {
 
-// A tensor's description for oneDNN.
-dnnl::memory::desc Describe(const Layout& layout);
-
-// One convolution of a plan. `planar`: its input is the images, as [n][3][h][w].
+// One convolution of a plan. `type` is that of its input and output, in which it multiplies;
+// weights are brought to it, and their gradients are floats. `planar`: its input is the images, as
+// [n][3][h][w].
 class Convolution {
  public:
-  Convolution(const Op& op, const Layout& in, const Layout& out, bool planar, std::string name)
-      : op_(op), in_(in), out_(out), planar_(planar), name_(std::move(name)) {}
+  using Type = dnnl::memory::data_type;
+
+  Convolution(const Op& op, const Layout& in, const Layout& out, Type type, bool planar,
+              std::string name)
+      : op_(op), in_(in), out_(out), type_(type), planar_(planar), name_(std::move(name)) {}
 
   struct Forward {
     Place x, y;
@@ -34,14 +36,16 @@ class Convolution {
   void AddBackwardData(Steps& steps, const Place& dy, const Place& dx);
 
  private:
+  dnnl::memory::desc Describe(const Layout& layout) const;
   dnnl::memory::desc Source() const;
   dnnl::memory::desc PlainWeights() const;
-  dnnl::memory::desc AnyWeights() const;
+  dnnl::memory::desc AnyWeights(Type type) const;
   // The weights in another layout, in a buffer of their own where that differs from the plain one.
   Place Reordered(Steps& steps, const Place& plain, const dnnl::memory::desc& wanted);
 
   const Op& op_;
   Layout in_, out_;
+  Type type_;
   bool planar_;
   std::string name_;
   dnnl::convolution_forward::primitive_desc forward_;

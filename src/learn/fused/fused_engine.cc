@@ -70,8 +70,12 @@ auto Guarded(const char* doing, Body body) -> decltype(body()) {
 
 class FusedEngine : public Engine {
  public:
-  FusedEngine(std::shared_ptr<const ModelSpec> spec, int threads, GraphSource graphs)
-      : spec_(std::move(spec)), threads_(threads), graphs_(std::move(graphs)) {}
+  FusedEngine(std::shared_ptr<const ModelSpec> spec, Precision precision, int threads,
+              GraphSource graphs)
+      : spec_(std::move(spec)),
+        precision_(precision),
+        threads_(threads),
+        graphs_(std::move(graphs)) {}
 
   void Load(const ParameterSet& model) override {
     if (values_.empty()) values_ = FlatArray(spec_->size());
@@ -140,7 +144,7 @@ class FusedEngine : public Engine {
         plans_[{request.n, request.height, request.width, request.training}];
     if (plan == nullptr) {
       MANAKO_ASSIGN_OR_RETURN(const Graph graph, graphs_(request));
-      MANAKO_ASSIGN_OR_RETURN(plan, Plan::Make(graph, spec_->parameter_extent()));
+      MANAKO_ASSIGN_OR_RETURN(plan, Plan::Make(graph, spec_->parameter_extent(), precision_));
       const float* const before = arena_.data();
       arena_.Grow(plan->arena_floats());
       if (arena_.data() != before) prepared_ = nullptr;
@@ -149,6 +153,7 @@ class FusedEngine : public Engine {
   }
 
   std::shared_ptr<const ModelSpec> spec_;
+  Precision precision_;
   int threads_;
   GraphSource graphs_;
   FlatArray values_, gradients_;  // made when they are needed
@@ -161,9 +166,9 @@ class FusedEngine : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, int threads,
-                                        GraphSource graphs) {
-  return std::make_unique<FusedEngine>(std::move(spec), threads, std::move(graphs));
+std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, Precision precision,
+                                        int threads, GraphSource graphs) {
+  return std::make_unique<FusedEngine>(std::move(spec), precision, threads, std::move(graphs));
 }
 
 }  // namespace manako::fused

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "learn/engine.h"
 #include "learn/fused/graph.h"
+#include "learn/fused/plan.h"
 
 namespace manako::fused {
 
@@ -20,8 +21,8 @@ struct GraphRequest {
 using GraphSource = std::function<absl::StatusOr<Graph>(const GraphRequest&)>;
 
 // Every step runs on `threads` threads. Results are the same bits for the same number of threads.
-std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, int threads,
-                                        GraphSource graphs);
+std::unique_ptr<Engine> MakeFusedEngine(std::shared_ptr<const ModelSpec> spec, Precision precision,
+                                        int threads, GraphSource graphs);
 
 }  // namespace manako::fused
 

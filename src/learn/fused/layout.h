@@ -6,23 +6,26 @@
 
 namespace manako::fused {
 
-inline constexpr int64_t kLanes = 8;  // channels that the loops of kernels.h take at once
+// A bfloat16 in memory: the upper half of a float.
+struct Bfloat16 {
+  uint16_t bits = 0;
+};
 
-// [n][channels / block][height][width][block] floats: oneDNN's nChw8c and nChw16c. Where the
-// channels are no multiple of the block, the last block's rest is there and holds zeros.
+// [n][channels / block][height][width][block]: oneDNN's nChw8c and nChw16c, of floats or Bfloat16
+// (of blocks of 16 alone). Where the channels are no multiple of the block, the last block's rest
+// is there and holds zeros.
 struct Layout {
   int64_t n = 0, channels = 0, height = 0, width = 0;
-  int64_t block = kLanes;
+  int64_t block = 8;
 
-  int64_t padded() const { return (channels + block - 1) / block * block; }
+  int64_t blocks() const { return (channels + block - 1) / block; }
+  int64_t padded() const { return blocks() * block; }
   int64_t pixels() const { return height * width; }
-  int64_t groups() const { return padded() / kLanes; }
   int64_t image() const { return padded() * pixels(); }
-  int64_t floats() const { return n * image(); }
-  // The first float of the group's first pixel; the next pixel is `block` floats further.
-  int64_t Plane(int64_t image_index, int64_t group) const {
-    const int64_t first = group * kLanes;
-    return image_index * image() + first / block * block * pixels() + first % block;
+  int64_t elements() const { return n * image(); }
+  // The first element of a block's first pixel; the next pixel is `block` elements further.
+  int64_t Plane(int64_t image_index, int64_t block_index) const {
+    return image_index * image() + block_index * block * pixels();
   }
 };
 

@@ -48,10 +48,13 @@ struct ChannelArrays {
 };
 enum ChannelArray { kMean, kInverse, kScale, kShift, kSumD, kSumDx, kVariance, kChannelArrays };
 
+// Plans with images of T: float or Bfloat16. Vectors (what follows a flatten), weights and
+// gradients of weights are floats always.
+template <typename T>
 class Planner : public Plan {
  public:
   Planner(const Graph& graph, int64_t trained)
-      : graph_(graph), trained_(trained), block_(PreferredBlock()) {}
+      : graph_(graph), trained_(trained), block_(kWide ? PreferredBlock() : 16) {}
 
   absl::Status Build();
 
@@ -62,6 +65,9 @@ class Planner : public Plan {
   std::string Profile() const override { return steps_.Profile(); }
 
  private:
+  static constexpr bool kWide = sizeof(T) == sizeof(float);
+  static constexpr auto kType =
+      kWide ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
   struct Addend {
     Place place;
     bool shared;  // somebody else reads it too: it must not be overwritten
@@ -74,11 +80,25 @@ class Planner : public Plan {
     return {s[0], s[1], s.size() == 4 ? s[2] : 1, s.size() == 4 ? s[3] : 1, block_};
   }
   bool IsImage(int tensor) const { return ShapeOf(tensor).size() == 4; }
-  // Floats in memory: images are padded, vectors are plain.
-  int64_t Floats(int tensor) const {
-    return IsImage(tensor) ? LayoutOf(tensor).floats() : Elements(ShapeOf(tensor));
+  // Elements in memory: images are padded, vectors are plain.
+  int64_t Size(int tensor) const {
+    return IsImage(tensor) ? LayoutOf(tensor).elements() : Elements(ShapeOf(tensor));
   }
-  Place NewTensor(int tensor) { return steps_.NewBuffer(Floats(tensor)); }
+  Place NewImage(int64_t elements) {
+    return steps_.NewBuffer((elements * static_cast<int64_t>(sizeof(T)) + 3) / 4);
+  }
+  Place NewTensor(int tensor) {
+    return IsImage(tensor) ? NewImage(Size(tensor)) : steps_.NewBuffer(Size(tensor));
+  }
+  // A step on a tensor that may be an image or a vector: body(frame, element of the tensor's type).
+  template <typename Body>
+  void AddFor(int tensor, std::string name, const std::vector<Place>& uses, Body body) {
+    if (IsImage(tensor)) {
+      steps_.Add(std::move(name), uses, [body](const Frame& frame) { body(frame, T{}); });
+    } else {
+      steps_.Add(std::move(name), uses, [body](const Frame& frame) { body(frame, 0.0f); });
+    }
+  }
   Place& At(int tensor) { return places_[static_cast<size_t>(tensor)]; }
   std::string Name(const Node& node) const {
     return fmt::format("{} {}", OpName(node.op.kind), ToString(ShapeOf(node.op.output)));
@@ -116,6 +136,7 @@ class Planner : public Plan {
   void AddGradient(int tensor, const Place& place, bool shared = false) {
     if (tensor != graph_.input) Gradients(tensor).push_back({place, shared});
   }
+  void AddSum(int tensor, const Place& a, const Place& b, const Place& sum);
   // All addends of a gradient in one buffer that may be overwritten.
   Place TakeGradient(int tensor);
   // At most two addends.
@@ -142,7 +163,8 @@ class Planner : public Plan {
   Place planes_;
 };
 
-absl::Status Planner::Check() const {
+template <typename T>
+absl::Status Planner<T>::Check() const {
   std::set<int64_t> seen;
   for (const Node& node : nodes_) {
     for (const int64_t offset :
@@ -172,7 +194,8 @@ absl::Status Planner::Check() const {
   return absl::OkStatus();
 }
 
-absl::Status Planner::Build() {
+template <typename T>
+absl::Status Planner<T>::Build() {
   n_ = ShapeOf(graph_.input)[0];
   nodes_ = GroupNodes(graph_);
   MANAKO_RETURN_IF_ERROR(Check());
@@ -188,9 +211,9 @@ absl::Status Planner::Build() {
     maker_[static_cast<size_t>(nodes_[i].op.output)] = static_cast<int>(i);
 
   const Layout images = LayoutOf(graph_.input);
-  planes_ = steps_.NewBuffer(Elements(ShapeOf(graph_.input)));
+  planes_ = NewImage(Elements(ShapeOf(graph_.input)));
   steps_.Add("images", {planes_}, [images, planes = planes_](const Frame& frame) {
-    ToPlanes(frame.run.images, images.n, images.pixels(), frame[planes]);
+    ToPlanes(frame.run.images, images.n, images.pixels(), frame.As<T>(planes));
   });
   At(graph_.input) = planes_;
   for (size_t i = 0; i < nodes_.size(); ++i) Forward(nodes_[i], i);
@@ -208,7 +231,8 @@ absl::Status Planner::Build() {
   return absl::OkStatus();
 }
 
-void Planner::Forward(Node& node, size_t index) {
+template <typename T>
+void Planner<T>::Forward(Node& node, size_t index) {
   switch (node.op.kind) {
     case OpKind::kConvolution:
       return ForwardConvolution(node, index);
@@ -240,7 +264,8 @@ void Planner::Forward(Node& node, size_t index) {
 }
 
 // Whether nobody reads the tensor after this node, so that its buffer can take the node's result.
-bool Planner::MayOverwrite(int tensor, size_t index) const {
+template <typename T>
+bool Planner<T>::MayOverwrite(int tensor, size_t index) const {
   if (graph_.training || tensor == graph_.input || tensor == graph_.output) return false;
   for (size_t i = index; i < nodes_.size(); ++i) {
     const auto& inputs = nodes_[i].op.inputs;
@@ -256,7 +281,8 @@ bool Planner::MayOverwrite(int tensor, size_t index) const {
   return true;
 }
 
-void Planner::FoldNorm(const Node& node, Place& weight, Place& bias) {
+template <typename T>
+void Planner<T>::FoldNorm(const Node& node, Place& weight, Place& bias) {
   const Shape& out = ShapeOf(node.op.output);
   const int64_t channels = out[1];
   const int64_t field =
@@ -288,7 +314,8 @@ void Planner::FoldNorm(const Node& node, Place& weight, Place& bias) {
   steps_.set_preparing(false);
 }
 
-void Planner::AddConvolution(const Node& node, size_t index, const Place& to) {
+template <typename T>
+void Planner<T>::AddConvolution(const Node& node, size_t index, const Place& to) {
   Convolution::Forward forward;
   forward.x = At(node.op.inputs[0]);
   forward.y = to;
@@ -299,9 +326,11 @@ void Planner::AddConvolution(const Node& node, size_t index, const Place& to) {
   convolution_of_[index]->AddForward(steps_, forward);
 }
 
-void Planner::ForwardConvolution(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::ForwardConvolution(const Node& node, size_t index) {
   const int x = node.op.inputs[0], y = node.op.output;
-  convolutions_.emplace_back(node.op, LayoutOf(x), LayoutOf(y), x == graph_.input, Name(node));
+  convolutions_.emplace_back(node.op, LayoutOf(x), LayoutOf(y), kType, x == graph_.input,
+                             Name(node));
   Convolution& convolution = convolutions_.back();
   convolution_of_[index] = &convolution;
   if (graph_.training) {
@@ -319,15 +348,17 @@ void Planner::ForwardConvolution(const Node& node, size_t index) {
   At(y) = forward.y = in_place ? At(node.residual) : NewTensor(y);
   convolution.AddForward(steps_, forward);
   if (node.residual < 0 || in_place) return;
-  const int64_t floats = Floats(y);
   steps_.Add("add " + Name(node), {At(y), At(node.residual)},
-             [=, to = At(y), residual = At(node.residual), relu = node.relu](const Frame& frame) {
-               fused::Add(floats, frame[to], frame[residual], frame[to]);
-               if (relu) Activate(OpKind::kRelu, floats, frame[to], frame[to]);
+             [=, n = Size(y), to = At(y), residual = At(node.residual),
+              relu = node.relu](const Frame& frame) {
+               T* const sum = frame.As<T>(to);
+               fused::Add<T>(n, sum, frame.As<T>(residual), sum);
+               if (relu) Activate<T>(OpKind::kRelu, n, sum, sum);
              });
 }
 
-void Planner::ForwardNorm(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::ForwardNorm(const Node& node, size_t index) {
   const Op op = node.op;
   const int x = op.inputs[0], y = op.output;
   const Layout layout = LayoutOf(x);
@@ -339,7 +370,7 @@ void Planner::ForwardNorm(const Node& node, size_t index) {
     float *mean = arrays.Get(frame, kMean), *variance = arrays.Get(frame, kVariance);
     float* const values = frame.run.values;
     if (batch) {
-      Moments(layout, frame[from], mean, variance);
+      Moments(layout, frame.As<T>(from), mean, variance);
     } else {
       std::fill_n(mean, layout.padded(), 0.0f);
       std::fill_n(variance, layout.padded(), 0.0f);
@@ -385,48 +416,54 @@ void Planner::ForwardNorm(const Node& node, size_t index) {
   const Place residual = node.residual >= 0 ? At(node.residual) : Place{};
   steps_.Add("normalise " + Name(node), {At(x), arrays.place, residual, At(y)},
              [=, relu = node.relu, from = At(x), to = At(y)](const Frame& frame) {
-               ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift),
-                          frame[residual], relu, frame[to]);
+               ScaleShift<T>(layout, frame.As<T>(from), arrays.Get(frame, kScale),
+                             arrays.Get(frame, kShift), frame.As<T>(residual), relu,
+                             frame.As<T>(to));
              });
 }
 
-void Planner::ForwardActivation(const Node& node) {
+template <typename T>
+void Planner<T>::ForwardActivation(const Node& node) {
   const int x = node.op.inputs[0], y = node.op.output;
   At(y) = NewTensor(y);
   const bool clear = IsImage(y) && LayoutOf(y).channels != LayoutOf(y).padded();
-  steps_.Add(Name(node), {At(x), At(y)},
-             [=, kind = node.op.kind, floats = Floats(y), layout = LayoutOf(y), from = At(x),
-              to = At(y)](const Frame& frame) {
-               Activate(kind, floats, frame[from], frame[to]);
-               if (clear) ClearPadding(layout, frame[to]);
-             });
+  AddFor(y, Name(node), {At(x), At(y)},
+         [=, kind = node.op.kind, n = Size(y), layout = LayoutOf(y), from = At(x), to = At(y)](
+             const Frame& frame, auto element) {
+           using E = decltype(element);
+           Activate<E>(kind, n, frame.As<E>(from), frame.As<E>(to));
+           if (clear) ClearPadding<E>(layout, frame.As<E>(to));
+         });
 }
 
-void Planner::ForwardPool(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::ForwardPool(const Node& node, size_t index) {
   const int x = node.op.inputs[0], y = node.op.output;
   At(y) = NewTensor(y);
   const Layout in = LayoutOf(x), out = LayoutOf(y);
   const Window window = {node.op.kernel, node.op.stride, node.op.padding};
   const Place from = At(x), to = At(y);
   if (node.op.kind == OpKind::kMaxPool) {
-    if (graph_.training) kept_[index] = steps_.NewBuffer((out.floats() + 3) / 4);
+    if (graph_.training) kept_[index] = steps_.NewBuffer((out.elements() + 3) / 4);
     steps_.Add(Name(node), {from, to, kept_[index]},
                [=, winner = kept_[index]](const Frame& frame) {
-                 MaxPool(in, out, window, frame[from], frame[to],
-                         reinterpret_cast<uint8_t*>(frame[winner]));
+                 MaxPool<T>(in, out, window, frame.As<T>(from), frame.As<T>(to),
+                            frame.As<uint8_t>(winner));
                });
   } else if (node.op.kind == OpKind::kAveragePool) {
     steps_.Add(Name(node), {from, to}, [=, count = node.op.count_padding](const Frame& frame) {
-      AveragePool(in, out, window, count, frame[from], frame[to]);
+      AveragePool<T>(in, out, window, count, frame.As<T>(from), frame.As<T>(to));
     });
   } else {
-    steps_.Add(Name(node), {from, to},
-               [=](const Frame& frame) { AdaptiveAverage(in, out, frame[from], frame[to]); });
+    steps_.Add(Name(node), {from, to}, [=](const Frame& frame) {
+      AdaptiveAverage<T>(in, out, frame.As<T>(from), frame.As<T>(to));
+    });
   }
 }
 
 // y = x weight^T + bias, row-major.
-void Planner::ForwardLinear(const Node& node) {
+template <typename T>
+void Planner<T>::ForwardLinear(const Node& node) {
   const int x = node.op.inputs[0], y = node.op.output;
   At(y) = NewTensor(y);
   const int64_t n = n_, in = ShapeOf(x)[1], out = ShapeOf(y)[1];
@@ -441,35 +478,41 @@ void Planner::ForwardLinear(const Node& node) {
                    dnnl::sgemm('N', 'T', n, out, in, 1.0f, frame[from], in, frame[weight], in,
                                bias ? 1.0f : 0.0f, rows, out);
                if (status != dnnl::status::success) throw dnnl::error(dnnl_out_of_memory, "sgemm");
-               if (relu) Activate(OpKind::kRelu, n * out, rows, rows);
+               if (relu) Activate<float>(OpKind::kRelu, n * out, rows, rows);
              });
 }
 
-void Planner::ForwardSum(const Node& node) {
+template <typename T>
+void Planner<T>::ForwardSum(const Node& node) {
   const int y = node.op.output;
   At(y) = NewTensor(y);
   const Place a = At(node.op.inputs[0]), b = At(node.op.inputs[1]);
-  steps_.Add(Name(node), {a, b, At(y)}, [=, floats = Floats(y), to = At(y)](const Frame& frame) {
-    fused::Add(floats, frame[a], frame[b], frame[to]);
-  });
+  AddFor(y, Name(node), {a, b, At(y)},
+         [=, n = Size(y), to = At(y)](const Frame& frame, auto element) {
+           using E = decltype(element);
+           fused::Add<E>(n, frame.As<E>(a), frame.As<E>(b), frame.As<E>(to));
+         });
 }
 
-void Planner::ForwardProduct(const Node& node) {
+template <typename T>
+void Planner<T>::ForwardProduct(const Node& node) {
   const int a = node.op.inputs[0], b = node.op.inputs[1], y = node.op.output;
   At(y) = NewTensor(y);
   const bool by_channel = ShapeOf(a) != ShapeOf(b);
-  steps_.Add(Name(node), {At(a), At(b), At(y)},
-             [=, layout = LayoutOf(y), floats = Floats(y), factor = At(a), x = At(b),
-              to = At(y)](const Frame& frame) {
-               if (by_channel) {
-                 MultiplyChannels(layout, frame[factor], frame[x], frame[to]);
-               } else {
-                 Multiply(floats, frame[factor], frame[x], frame[to]);
-               }
-             });
+  AddFor(y, Name(node), {At(a), At(b), At(y)},
+         [=, layout = LayoutOf(y), n = Size(y), factor = At(a), x = At(b), to = At(y)](
+             const Frame& frame, auto element) {
+           using E = decltype(element);
+           if (by_channel) {
+             MultiplyChannels<E>(layout, frame.As<E>(factor), frame.As<E>(x), frame.As<E>(to));
+           } else {
+             Multiply<E>(n, frame.As<E>(factor), frame.As<E>(x), frame.As<E>(to));
+           }
+         });
 }
 
-void Planner::ForwardConcat(const Node& node) {
+template <typename T>
+void Planner<T>::ForwardConcat(const Node& node) {
   const int y = node.op.output;
   At(y) = NewTensor(y);
   const Layout whole = LayoutOf(y);
@@ -482,42 +525,46 @@ void Planner::ForwardConcat(const Node& node) {
   steps_.Add(Name(node), uses, [=, to = At(y)](const Frame& frame) {
     int64_t first = 0;
     for (const auto& [layout, place] : parts) {
-      CopyChannels(layout, whole, first, /*to_whole=*/true, frame[place], frame[to]);
+      CopyChannels<T>(layout, whole, first, /*to_whole=*/true, frame.As<T>(place), frame.As<T>(to));
       first += layout.channels;
     }
-    if (whole.channels != whole.padded()) ClearPadding(whole, frame[to]);
+    if (whole.channels != whole.padded()) ClearPadding<T>(whole, frame.As<T>(to));
   });
 }
 
-void Planner::ForwardFlatten(const Node& node) {
+template <typename T>
+void Planner<T>::ForwardFlatten(const Node& node) {
   const int x = node.op.inputs[0], y = node.op.output;
   const Layout layout = LayoutOf(x);
-  if (layout.pixels() == 1 && layout.channels == layout.padded()) {
+  if (!IsImage(x) || (kWide && layout.pixels() == 1 && layout.channels == layout.padded())) {
     At(y) = At(x);
     return;
   }
   At(y) = NewTensor(y);
   steps_.Add(Name(node), {At(x), At(y)}, [=, from = At(x), to = At(y)](const Frame& frame) {
-    ToPlain(layout, frame[from], frame[to]);
+    ToPlain<T>(layout, frame.As<T>(from), frame[to]);
   });
 }
 
-void Planner::ForwardDropout(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::ForwardDropout(const Node& node, size_t index) {
   const int x = node.op.inputs[0], y = node.op.output;
   At(y) = NewTensor(y);
-  kept_[index] = NewTensor(y);
+  kept_[index] = steps_.NewBuffer((Size(y) + 3) / 4);
   // Layers are told apart by their place among the network's dropouts.
   int64_t layer = 0;
   for (size_t i = 0; i < index; ++i) layer += nodes_[i].op.kind == OpKind::kDropout ? 1 : 0;
-  steps_.Add(Name(node), {At(x), At(y), kept_[index]},
-             [=, floats = Floats(y), p = node.op.probability, from = At(x), to = At(y),
-              mask = kept_[index]](const Frame& frame) {
-               Dropout(Random(frame.run.dropout_seed, "dropout", static_cast<uint64_t>(layer)), p,
-                       floats, frame[from], frame[mask], frame[to]);
-             });
+  AddFor(y, Name(node), {At(x), At(y), kept_[index]},
+         [=, n = Size(y), p = node.op.probability, from = At(x), to = At(y), kept = kept_[index]](
+             const Frame& frame, auto element) {
+           using E = decltype(element);
+           Dropout<E>(Random(frame.run.dropout_seed, "dropout", static_cast<uint64_t>(layer)), p, n,
+                      frame.As<E>(from), frame.As<uint8_t>(kept), frame.As<E>(to));
+         });
 }
 
-void Planner::Loss() {
+template <typename T>
+void Planner<T>::Loss() {
   const Place logits = At(graph_.output), gradient = steps_.NewBuffer(n_ * classes_);
   steps_.Add("loss", {logits, gradient}, [=, n = n_, classes = classes_](const Frame& frame) {
     frame.run.loss = CrossEntropy(frame.run.labels, classes, frame.run.class_weights, frame[logits],
@@ -527,7 +574,8 @@ void Planner::Loss() {
   AddGradient(graph_.output, gradient);
 }
 
-void Planner::Backward(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::Backward(const Node& node, size_t index) {
   if (Gradients(node.op.output).empty()) return;  // nothing of the loss depends on it
   switch (node.op.kind) {
     case OpKind::kConvolution:
@@ -562,54 +610,61 @@ void Planner::Backward(const Node& node, size_t index) {
   }
 }
 
-std::vector<Planner::Addend> Planner::TakeTwo(int tensor) {
+template <typename T>
+void Planner<T>::AddSum(int tensor, const Place& a, const Place& b, const Place& sum) {
+  AddFor(tensor, "add gradients", {a, b, sum},
+         [=, n = Size(tensor)](const Frame& frame, auto element) {
+           using E = decltype(element);
+           fused::Add<E>(n, frame.As<E>(a), frame.As<E>(b), frame.As<E>(sum));
+         });
+}
+
+template <typename T>
+std::vector<typename Planner<T>::Addend> Planner<T>::TakeTwo(int tensor) {
   std::vector<Addend> addends = std::move(Gradients(tensor));
   Gradients(tensor).clear();
-  const int64_t floats = Floats(tensor);
   while (addends.size() > 2) {
     const Addend a = addends.back();
     addends.pop_back();
     Addend& b = addends.back();
     const Place sum = !a.shared ? a.place : !b.shared ? b.place : NewTensor(tensor);
-    steps_.Add("add gradients", {a.place, b.place, sum},
-               [=, left = a.place, right = b.place](const Frame& frame) {
-                 fused::Add(floats, frame[left], frame[right], frame[sum]);
-               });
+    AddSum(tensor, a.place, b.place, sum);
     b = {sum, false};
   }
   return addends;
 }
 
-Place Planner::TakeGradient(int tensor) {
+template <typename T>
+Place Planner<T>::TakeGradient(int tensor) {
   const std::vector<Addend> addends = TakeTwo(tensor);
   const Addend& a = addends.front();
-  const int64_t floats = Floats(tensor);
   if (addends.size() == 2) {
     const Addend& b = addends.back();
     const Place sum = !a.shared ? a.place : !b.shared ? b.place : NewTensor(tensor);
-    steps_.Add("add gradients", {a.place, b.place, sum},
-               [=, left = a.place, right = b.place](const Frame& frame) {
-                 fused::Add(floats, frame[left], frame[right], frame[sum]);
-               });
+    AddSum(tensor, a.place, b.place, sum);
     return sum;
   }
   if (!a.shared) return a.place;
   const Place copy = NewTensor(tensor);
-  steps_.Add("copy gradient", {a.place, copy}, [=, from = a.place](const Frame& frame) {
-    std::copy_n(frame[from], floats, frame[copy]);
-  });
+  AddFor(tensor, "copy gradient", {a.place, copy},
+         [=, n = Size(tensor), from = a.place](const Frame& frame, auto element) {
+           using E = decltype(element);
+           std::copy_n(frame.As<E>(from), n, frame.As<E>(copy));
+         });
   return copy;
 }
 
 // Two things are made again instead of kept, as room costs more than a pass: BatchNorm's output,
-// whose input is kept anyway, and what a convolution makes of the images, which is large and cheap.
-Place Planner::Again(int tensor) {
+// whose input is kept anyway, and in float32 what a convolution makes of the images, which is large
+// and cheap.
+template <typename T>
+Place Planner<T>::Again(int tensor) {
   const int maker = maker_[static_cast<size_t>(tensor)];
   if (maker < 0) return At(tensor);
   const Node& node = nodes_[static_cast<size_t>(maker)];
   Place& again = again_[static_cast<size_t>(tensor)];
   if (again) return again;
-  if (node.op.kind == OpKind::kConvolution && node.op.inputs[0] == graph_.input) {
+  if (kWide && node.op.kind == OpKind::kConvolution && node.op.inputs[0] == graph_.input) {
     again = NewTensor(tensor);
     AddConvolution(node, static_cast<size_t>(maker), again);
     return again;
@@ -620,21 +675,24 @@ Place Planner::Again(int tensor) {
   const ChannelArrays arrays = channels_[static_cast<size_t>(maker)];
   steps_.Add("normalise again " + Name(node), {from, arrays.place, again},
              [=, layout = LayoutOf(tensor), relu = node.relu, to = again](const Frame& frame) {
-               ScaleShift(layout, frame[from], arrays.Get(frame, kScale), arrays.Get(frame, kShift),
-                          nullptr, relu, frame[to]);
+               ScaleShift<T>(layout, frame.As<T>(from), arrays.Get(frame, kScale),
+                             arrays.Get(frame, kShift), nullptr, relu, frame.As<T>(to));
              });
   return again;
 }
 
-void Planner::SumBias(const Node& node, const Place& output, bool write, int tensor,
-                      const Place& d) {
+template <typename T>
+void Planner<T>::SumBias(const Node& node, const Place& output, bool write, int tensor,
+                         const Place& d) {
   steps_.Add("backward bias " + Name(node), {output, d},
              [=, layout = LayoutOf(tensor), bias = node.op.bias](const Frame& frame) {
-               ChannelSums(layout, frame[output], write, frame[d], frame.run.gradients + bias);
+               ChannelSums<T>(layout, frame.As<T>(output), write, frame.As<T>(d),
+                              frame.run.gradients + bias);
              });
 }
 
-void Planner::BackwardConvolution(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::BackwardConvolution(const Node& node, size_t index) {
   const int x = node.op.inputs[0], y = node.op.output;
   const bool mask = node.relu && !node.masked_by_pool;
   const bool only_read = !mask && Gradients(y).size() == 1;
@@ -644,8 +702,8 @@ void Planner::BackwardConvolution(const Node& node, size_t index) {
     SumBias(node, mask ? Again(y) : Place{}, /*write=*/mask, y, dy);
   } else if (mask) {
     const Place output = Again(y);
-    steps_.Add("mask " + Name(node), {output, dy}, [=, floats = Floats(y)](const Frame& frame) {
-      MaskByOutput(floats, frame[output], frame[dy]);
+    steps_.Add("mask " + Name(node), {output, dy}, [=, n = Size(y)](const Frame& frame) {
+      MaskByOutput<T>(n, frame.As<T>(output), frame.As<T>(dy));
     });
   }
   Convolution& convolution = *convolution_of_[index];
@@ -656,7 +714,8 @@ void Planner::BackwardConvolution(const Node& node, size_t index) {
   AddGradient(x, dx);
 }
 
-void Planner::BackwardNorm(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::BackwardNorm(const Node& node, size_t index) {
   const Op op = node.op;
   const int x = op.inputs[0], y = op.output;
   const Layout layout = LayoutOf(x);
@@ -673,21 +732,21 @@ void Planner::BackwardNorm(const Node& node, size_t index) {
   const Place output = to_residual && node.relu ? At(y) : Place{};
   const Place from = Again(x);
   const auto norm = [=, relu = node.relu](const Frame& frame) {
-    return NormBackward{frame[from],
-                        arrays.Get(frame, kMean),
-                        arrays.Get(frame, kInverse),
-                        arrays.Get(frame, kScale),
-                        arrays.Get(frame, kShift),
-                        frame[output],
-                        relu,
-                        op.batch_statistics};
+    return NormBackward<T>{frame.As<T>(from),
+                           arrays.Get(frame, kMean),
+                           arrays.Get(frame, kInverse),
+                           arrays.Get(frame, kScale),
+                           arrays.Get(frame, kShift),
+                           frame.As<T>(output),
+                           relu,
+                           op.batch_statistics};
   };
   steps_.Add("sums backward " + Name(node),
              {from, arrays.place, output, first.place, second.place, masked},
              [=, d1 = first.place, d2 = second.place](const Frame& frame) {
                float *sum_d = arrays.Get(frame, kSumD), *sum_dx = arrays.Get(frame, kSumDx);
-               NormBackwardSums(layout, norm(frame), frame[d1], frame[d2], frame[masked], sum_d,
-                                sum_dx);
+               NormBackwardSums<T>(layout, norm(frame), frame.As<T>(d1), frame.As<T>(d2),
+                                   frame.As<T>(masked), sum_d, sum_dx);
                if (op.bias != kNone)
                  std::copy_n(sum_d, layout.channels, frame.run.gradients + op.bias);
                if (op.weight != kNone)
@@ -698,24 +757,28 @@ void Planner::BackwardNorm(const Node& node, size_t index) {
   const Place dx = !may_overwrite ? NewTensor(x) : !first.shared ? first.place : second.place;
   steps_.Add("normalise backward " + Name(node), {from, arrays.place, output, d1, d2, dx},
              [=](const Frame& frame) {
-               NormBackwardApply(layout, norm(frame), frame[d1], frame[d2], /*mask=*/!to_residual,
-                                 arrays.Get(frame, kSumD), arrays.Get(frame, kSumDx), frame[dx]);
+               NormBackwardApply<T>(layout, norm(frame), frame.As<T>(d1), frame.As<T>(d2),
+                                    /*mask=*/!to_residual, arrays.Get(frame, kSumD),
+                                    arrays.Get(frame, kSumDx), frame.As<T>(dx));
              });
   AddGradient(x, dx);
   if (to_residual) AddGradient(node.residual, masked);
 }
 
-void Planner::BackwardActivation(const Node& node) {
+template <typename T>
+void Planner<T>::BackwardActivation(const Node& node) {
   const int x = node.op.inputs[0], y = node.op.output;
   const Place d = TakeGradient(y), kept = node.op.kind == OpKind::kSigmoid ? At(y) : Again(x);
-  steps_.Add("backward " + Name(node), {kept, d},
-             [=, kind = node.op.kind, floats = Floats(y)](const Frame& frame) {
-               ActivateBackward(kind, floats, frame[kept], frame[d]);
-             });
+  AddFor(y, "backward " + Name(node), {kept, d},
+         [=, kind = node.op.kind, n = Size(y)](const Frame& frame, auto element) {
+           using E = decltype(element);
+           ActivateBackward<E>(kind, n, frame.As<E>(kept), frame.As<E>(d));
+         });
   AddGradient(x, d);
 }
 
-void Planner::BackwardPool(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::BackwardPool(const Node& node, size_t index) {
   const int x = node.op.inputs[0], y = node.op.output;
   const Place dy = TakeGradient(y), dx = NewTensor(x);
   const Layout in = LayoutOf(x), out = LayoutOf(y);
@@ -730,27 +793,29 @@ void Planner::BackwardPool(const Node& node, size_t index) {
       SumBias(nodes_[static_cast<size_t>(maker)], output, /*write=*/false, y, dy);
     }
     steps_.Add("backward " + Name(node), {dy, winner, output, dx}, [=](const Frame& frame) {
-      MaxPoolBackward(in, out, window, frame[dy], reinterpret_cast<const uint8_t*>(frame[winner]),
-                      frame[output], frame[dx]);
+      MaxPoolBackward<T>(in, out, window, frame.As<T>(dy), frame.As<uint8_t>(winner),
+                         frame.As<T>(output), frame.As<T>(dx));
     });
   } else if (node.op.kind == OpKind::kAveragePool) {
     steps_.Add("backward " + Name(node), {dy, dx},
                [=, count = node.op.count_padding](const Frame& frame) {
-                 AveragePoolBackward(in, out, window, count, frame[dy], frame[dx]);
+                 AveragePoolBackward<T>(in, out, window, count, frame.As<T>(dy), frame.As<T>(dx));
                });
   } else {
-    steps_.Add("backward " + Name(node), {dy, dx},
-               [=](const Frame& frame) { AdaptiveAverageBackward(in, out, frame[dy], frame[dx]); });
+    steps_.Add("backward " + Name(node), {dy, dx}, [=](const Frame& frame) {
+      AdaptiveAverageBackward<T>(in, out, frame.As<T>(dy), frame.As<T>(dx));
+    });
   }
 }
 
-void Planner::BackwardLinear(const Node& node) {
+template <typename T>
+void Planner<T>::BackwardLinear(const Node& node) {
   const int x = node.op.inputs[0], y = node.op.output;
   const int64_t n = n_, in = ShapeOf(x)[1], out = ShapeOf(y)[1];
   const Place dy = TakeGradient(y), weight = Place::Values(node.op.weight), input = Again(x);
   if (node.relu) {
     steps_.Add("mask " + Name(node), {At(y), dy}, [=, output = At(y)](const Frame& frame) {
-      MaskByOutput(n * out, frame[output], frame[dy]);
+      MaskByOutput<float>(n * out, frame[output], frame[dy]);
     });
   }
   steps_.Add("backward weights " + Name(node), {input, dy}, [=, op = node.op](const Frame& frame) {
@@ -775,26 +840,30 @@ void Planner::BackwardLinear(const Node& node) {
   AddGradient(x, dx);
 }
 
-void Planner::BackwardProduct(const Node& node) {
+template <typename T>
+void Planner<T>::BackwardProduct(const Node& node) {
   const int a = node.op.inputs[0], b = node.op.inputs[1], y = node.op.output;
   const Place dy = TakeGradient(y), factor = Again(a), x = Again(b), d_factor = NewTensor(a);
   const bool by_channel = ShapeOf(a) != ShapeOf(b);
   // Of equal shapes: d_factor first, then dx in place.
-  steps_.Add("backward " + Name(node), {dy, factor, x, d_factor},
-             [=, layout = LayoutOf(y), floats = Floats(y)](const Frame& frame) {
-               if (by_channel) {
-                 MultiplyChannelsBackward(layout, frame[factor], frame[x], frame[dy], frame[dy],
-                                          frame[d_factor]);
-               } else {
-                 Multiply(floats, frame[dy], frame[x], frame[d_factor]);
-                 Multiply(floats, frame[dy], frame[factor], frame[dy]);
-               }
-             });
+  AddFor(y, "backward " + Name(node), {dy, factor, x, d_factor},
+         [=, layout = LayoutOf(y), n = Size(y)](const Frame& frame, auto element) {
+           using E = decltype(element);
+           E *const d = frame.As<E>(dy), *const to_factor = frame.As<E>(d_factor);
+           if (by_channel) {
+             MultiplyChannelsBackward<E>(layout, frame.As<E>(factor), frame.As<E>(x), d, d,
+                                         to_factor);
+           } else {
+             Multiply<E>(n, d, frame.As<E>(x), to_factor);
+             Multiply<E>(n, d, frame.As<E>(factor), d);
+           }
+         });
   AddGradient(a, d_factor);
   AddGradient(b, dy);
 }
 
-void Planner::BackwardConcat(const Node& node) {
+template <typename T>
+void Planner<T>::BackwardConcat(const Node& node) {
   const int y = node.op.output;
   const Layout whole = LayoutOf(y);
   const Place dy = TakeGradient(y);
@@ -803,15 +872,16 @@ void Planner::BackwardConcat(const Node& node) {
     const Layout layout = LayoutOf(input);
     const Place dx = NewTensor(input);
     steps_.Add("backward " + Name(node), {dy, dx}, [=](const Frame& frame) {
-      CopyChannels(layout, whole, first, /*to_whole=*/false, frame[dx], frame[dy]);
-      if (layout.channels != layout.padded()) ClearPadding(layout, frame[dx]);
+      CopyChannels<T>(layout, whole, first, /*to_whole=*/false, frame.As<T>(dx), frame.As<T>(dy));
+      if (layout.channels != layout.padded()) ClearPadding<T>(layout, frame.As<T>(dx));
     });
     AddGradient(input, dx);
     first += layout.channels;
   }
 }
 
-void Planner::BackwardFlatten(const Node& node) {
+template <typename T>
+void Planner<T>::BackwardFlatten(const Node& node) {
   const int x = node.op.inputs[0], y = node.op.output;
   if (At(x).index == At(y).index) {
     for (const Addend& addend : TakeTwo(y)) AddGradient(x, addend.place, addend.shared);
@@ -819,31 +889,47 @@ void Planner::BackwardFlatten(const Node& node) {
   }
   const Place dy = TakeGradient(y), dx = NewTensor(x);
   steps_.Add("backward " + Name(node), {dy, dx}, [=, layout = LayoutOf(x)](const Frame& frame) {
-    FromPlain(layout, frame[dy], frame[dx]);
+    FromPlain<T>(layout, frame[dy], frame.As<T>(dx));
   });
   AddGradient(x, dx);
 }
 
-void Planner::BackwardDropout(const Node& node, size_t index) {
+template <typename T>
+void Planner<T>::BackwardDropout(const Node& node, size_t index) {
   const int x = node.op.inputs[0], y = node.op.output;
-  const Place d = TakeGradient(y), mask = kept_[index];
-  steps_.Add("backward " + Name(node), {d, mask}, [=, floats = Floats(y)](const Frame& frame) {
-    Multiply(floats, frame[d], frame[mask], frame[d]);
-  });
+  const Place d = TakeGradient(y), kept = kept_[index];
+  AddFor(y, "backward " + Name(node), {d, kept},
+         [=, n = Size(y), p = node.op.probability](const Frame& frame, auto element) {
+           using E = decltype(element);
+           DropoutBackward<E>(p, n, frame.As<uint8_t>(kept), frame.As<E>(d));
+         });
   AddGradient(x, d);
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Plan>> Plan::Make(const Graph& graph, int64_t trained) {
-  try {
-    auto plan = std::make_unique<Planner>(graph, trained);
+absl::StatusOr<std::unique_ptr<Plan>> Plan::Make(const Graph& graph, int64_t trained,
+                                                 Precision precision) {
+  const auto make = [&]<typename T>() -> absl::StatusOr<std::unique_ptr<Plan>> {
+    auto plan = std::make_unique<Planner<T>>(graph, trained);
     MANAKO_RETURN_IF_ERROR(plan->Build());
     return plan;
+  };
+  try {
+    if (precision == Precision::kFloat32) return make.template operator()<float>();
+    if (!HasBfloat16()) return absl::UnimplementedError("bfloat16 on this processor");
+    return make.template operator()<Bfloat16>();
   } catch (const dnnl::error& error) {
     if (error.status == dnnl_out_of_memory) return ResourceExhausted("planning: out of memory");
     return absl::UnimplementedError(fmt::format("a layer that oneDNN refuses ({})", error.message));
   }
+}
+
+bool HasBfloat16() {
+  // oneDNN's names of instruction sets are bits, each set containing those before it.
+  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+  return (isa & needed) == needed;
 }
 
 std::string DescribeProcessor() {

@@ -31,12 +31,17 @@ struct PlanRun {
   float* logits = nullptr;  // [n][classes]; may be null
 };
 
+// What images (activations and their gradients) are kept in, and convolutions multiply; sums are
+// made in float32, and weights, vectors and gradients of weights are float32 in both.
+enum class Precision { kFloat32, kBfloat16 };
+
 class Plan {
  public:
   // Unimplemented where the graph cannot be planned (says why). `trained` is the number of the flat
   // array's first floats that are parameters. OpenMP's thread count of the calling thread is what
   // the plan will run with.
-  static absl::StatusOr<std::unique_ptr<Plan>> Make(const Graph& graph, int64_t trained);
+  static absl::StatusOr<std::unique_ptr<Plan>> Make(const Graph& graph, int64_t trained,
+                                                    Precision precision = Precision::kFloat32);
   virtual ~Plan() = default;
 
   virtual int64_t arena_floats() const = 0;
@@ -48,6 +53,9 @@ class Plan {
   // the plan was made.
   virtual std::string Profile() const = 0;
 };
+
+// Whether plans in bfloat16 can be made: with AVX-512. (Fast only with AVX512-BF16 or AMX.)
+bool HasBfloat16();
 
 // "avx2, 8 channels a block": what the plans of this process are made for.
 std::string DescribeProcessor();

@@ -35,6 +35,11 @@ class Frame {
   Frame(PlanRun& run, const std::vector<int64_t>& offsets) : run(run), offsets_(offsets) {}
   // Null for nowhere.
   float* operator[](const Place& place) const;
+  // Of a buffer that holds something else than floats.
+  template <typename T>
+  T* As(const Place& place) const {
+    return reinterpret_cast<T*>((*this)[place]);
+  }
 
   PlanRun& run;
 

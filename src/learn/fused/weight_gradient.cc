@@ -17,7 +17,7 @@ namespace {
 #define MANAKO_FMA_INLINE static inline __attribute__((target("avx2,fma"), always_inline))
 
 using Vector = __m256;
-constexpr int64_t kTaps = 9;
+constexpr int64_t kTaps = 9, kLanes = 8;
 
 // sum += a b. The compiler's choice among the instruction's forms costs moves and spills where all
 // 16 registers are in use.
@@ -111,7 +111,7 @@ bool HasWeightGradient(const Op& op, const Layout& in, const Layout& out) {
 
 void WeightGradient(const Layout& in, const Layout& out, const float* x, const float* dy,
                     float* scratch, float* gradient) {
-  const int64_t in_groups = in.groups(), out_groups = out.groups(),
+  const int64_t in_groups = in.blocks(), out_groups = out.blocks(),
                 tile = kLanes * kTaps * kLanes;  // a tile: [in][9][8 outputs]
   std::memset(scratch, 0, static_cast<size_t>(out_groups * in_groups * tile) * sizeof(float));
   // As many images at a time as stay in the second cache while all output channels meet them.

@@ -23,8 +23,9 @@ void WeightGradient(const Layout& in, const Layout& out, const float* x, const f
 // but its reference.
 bool IsDepthwise(const Op& op, const Layout& in, const Layout& out);
 // gradient[channels][kh][kw].
-void DepthwiseWeightGradient(const Op& op, const Layout& in, const Layout& out, const float* x,
-                             const float* dy, float* gradient);
+template <typename T>
+void DepthwiseWeightGradient(const Op& op, const Layout& in, const Layout& out, const T* x,
+                             const T* dy, float* gradient);
 
 }  // namespace manako::fused
 
