@@ -19,6 +19,7 @@ enum ExitCode {
 };
 
 void AddPhantomCommand(CLI::App& app, int* exit_code);
+void AddPredictCommand(CLI::App& app, int* exit_code);
 void AddReportCommand(CLI::App& app, int* exit_code);
 void AddRunCommand(CLI::App& app, int* exit_code);
 void AddServerCommand(CLI::App& app, int* exit_code);

@@ -55,6 +55,7 @@ int Main(int argc, char** argv) {
   AddStudyCommand(app, &exit_code);
   AddPhantomCommand(app, &exit_code);
   AddReportCommand(app, &exit_code);
+  AddPredictCommand(app, &exit_code);
   AddServerCommand(app, &exit_code);
   AddRunCommand(app, &exit_code);
   AddSiteCommand(app, &exit_code);

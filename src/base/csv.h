@@ -51,6 +51,9 @@ class CsvReader {
   bool torn_ = false;
 };
 
+// A field as RFC 4180 writes it: in quotes where it holds a separator, a quote or a line end.
+std::string CsvField(std::string_view text);
+
 }  // namespace manako
 
 #endif  // MANAKO_BASE_CSV_H_

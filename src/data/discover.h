@@ -48,6 +48,11 @@ struct Found {
 // Errors as listed at ReadDataset(), with data.path or data.test in the message.
 absl::StatusOr<Found> Discover(const DataConfig& config);
 
+// All images that the paths hold, without classes, in the order of the paths: below a folder those
+// at any depth, sorted, with what is passed over as above; a file as it is. `file` begins with the
+// path as given. NotFound: a path that is not there; InvalidArgument: no image at all.
+absl::StatusOr<std::vector<FoundImage>> FindImages(const std::vector<std::string>& paths);
+
 // The parts, one for each kind of source. They fill everything but `classes`; images are in any
 // order.
 absl::StatusOr<Found> DiscoverFolder(const std::string& folder);

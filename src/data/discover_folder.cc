@@ -143,4 +143,26 @@ absl::StatusOr<Found> DiscoverFolder(const std::string& folder) {
   return found;
 }
 
+absl::StatusOr<std::vector<FoundImage>> FindImages(const std::vector<std::string>& paths) {
+  Found found;
+  for (const std::string& given : paths) {
+    std::string path = given;
+    while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+    std::error_code error;
+    if (!fs::exists(path, error)) return NotFound("{} does not exist", ToDisplay(path));
+    if (IsFolder(path)) {
+      std::set<FolderId> seen;
+      MANAKO_RETURN_IF_ERROR(Walk(path, path, {}, &seen, &found));
+      continue;
+    }
+    FoundImage image;
+    image.file = ToDisplay(path);
+    image.path = path;
+    found.images.push_back(std::move(image));
+  }
+  if (found.images.empty())
+    return InvalidArgument("no images in {}", ToDisplay(fmt::format("{}", fmt::join(paths, ", "))));
+  return std::move(found.images);
+}
+
 }  // namespace manako

@@ -86,6 +86,25 @@ absl::StatusOr<std::shared_ptr<const ParameterSet>> NetworkPool::InitialParamete
   return shared;
 }
 
+absl::StatusOr<ModelFile> OpenModelFile(const std::string& path) {
+  ModelFile file;
+  {
+    MANAKO_ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(path));
+    file.classes = std::move(loaded.card.classes);
+    file.image_size = loaded.card.image_size;
+    file.crop = std::move(loaded.card.crop);
+    for (size_t c = 0; c < 3; ++c) {
+      file.normalisation.mean[c] = static_cast<float>(loaded.card.mean[c]);
+      file.normalisation.std[c] = static_cast<float>(loaded.card.std[c]);
+    }
+  }
+  MANAKO_ASSIGN_OR_RETURN(
+      file.pool,
+      NetworkPool::Create({path, static_cast<int>(file.classes.size()), -1, file.image_size}));
+  MANAKO_ASSIGN_OR_RETURN(file.model, file.pool->InitialParameters(0, "", nullptr));
+  return file;
+}
+
 absl::Status ExportModel(NetworkPool* pool, const ParameterSet& model,
                          const ExportOptions& options) {
   MANAKO_RETURN_IF_ERROR(pool->spec()->CheckSame(*model.spec));

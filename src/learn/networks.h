@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "core/parameter_set.h"
+#include "learn/batch.h"
 
 namespace manako {
 
@@ -64,6 +65,18 @@ class NetworkPool {
   explicit NetworkPool(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
+
+// A model.pt as ExportModel() writes it, ready to compute.
+struct ModelFile {
+  std::shared_ptr<NetworkPool> pool;
+  std::shared_ptr<const ParameterSet> model;
+  std::vector<std::string> classes;
+  int image_size = 0;
+  std::string crop;  // as in DataConfig
+  Normalisation normalisation;
+};
+// Errors as LoadModel's (model.h): not there, not Manako's, changed since.
+absl::StatusOr<ModelFile> OpenModelFile(const std::string& path);
 
 struct ExportOptions {
   std::string path;

@@ -6,6 +6,7 @@
 #include <set>
 #include <utility>
 
+#include "base/csv.h"
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
@@ -21,17 +22,6 @@ json CountByClass(const Dataset& dataset, const CellPlan& plan, Split split, int
   for (const int label : Select(dataset, plan, split, site).labels)
     ++counts[static_cast<size_t>(label)];
   return counts;
-}
-
-// RFC 4180.
-std::string Field(const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"') out += '"';
-    out += c;
-  }
-  return out + "\"";
 }
 
 // What people call the data: the given folder's name, or of the folder that holds the manifest; an
@@ -124,7 +114,7 @@ absl::StatusOr<std::unique_ptr<PredictionsWriter>> PredictionsWriter::Create(
     const std::string& path, const Dataset& dataset) {
   MANAKO_ASSIGN_OR_RETURN(auto writer, AtomicFileWriter::Create(path));
   std::string head = "repeat,fold,arm,site,split,file,patient,image_site,label";
-  for (const std::string& name : dataset.classes) head += "," + Field("p_" + name);
+  for (const std::string& name : dataset.classes) head += "," + CsvField("p_" + name);
   MANAKO_RETURN_IF_ERROR(writer->Append(head + "\n"));
   return std::unique_ptr<PredictionsWriter>(
       new PredictionsWriter(std::unique_ptr<Impl>(new Impl{dataset, std::move(writer)})));
@@ -134,14 +124,14 @@ absl::Status PredictionsWriter::Add(const ModelKey& key, const char* split, cons
                                     const Predictions& predictions) {
   std::string text;
   const std::string model =
-      fmt::format("{},{},{},{},{},", key.repeat, key.fold, key.arm, Field(key.site), split);
+      fmt::format("{},{},{},{},{},", key.repeat, key.fold, key.arm, CsvField(key.site), split);
   for (size_t i = 0; i < predictions.images.size(); ++i) {
     const auto index = static_cast<size_t>(predictions.images[i]);
     const Image& image = impl_->dataset.images[index];
     const int site = plan.site[index];
-    text += model + Field(image.file) + "," + Field(image.patient) + "," +
-            (site >= 0 ? Field(plan.sites[static_cast<size_t>(site)]) : "") + "," +
-            Field(impl_->dataset.classes[static_cast<size_t>(image.label)]);
+    text += model + CsvField(image.file) + "," + CsvField(image.patient) + "," +
+            (site >= 0 ? CsvField(plan.sites[static_cast<size_t>(site)]) : "") + "," +
+            CsvField(impl_->dataset.classes[static_cast<size_t>(image.label)]);
     for (int c = 0; c < predictions.classes; ++c) {
       text += fmt::format(",{:.9g}",
                           predictions.probabilities[i * static_cast<size_t>(predictions.classes) +
