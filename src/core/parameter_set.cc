@@ -1,5 +1,8 @@
 #include "core/parameter_set.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include <cmath>
 #include <cstring>
 #include <new>
@@ -21,6 +24,22 @@ FlatArray FlatArray::Clone() const {
   FlatArray copy(size_);
   if (size_ > 0) std::memcpy(copy.data(), data(), static_cast<size_t>(size_) * sizeof(float));
   return copy;
+}
+
+void FlatArray::Discard() {
+  if (size_ == 0) return;
+  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(data()),
+             end = begin + static_cast<uintptr_t>(size_) * sizeof(float);
+  const uintptr_t first = (begin + page - 1) / page * page, last = end / page * page;
+  if (first >= last ||
+      ::madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED) != 0) {
+    std::memset(data(), 0, end - begin);
+    return;
+  }
+  // Anonymous private pages that are given back read as zeros (madvise(2)).
+  std::memset(data(), 0, first - begin);
+  std::memset(reinterpret_cast<void*>(last), 0, end - last);
 }
 
 const FlatArray* FindArray(std::span<const NamedArray> arrays, std::string_view name) {

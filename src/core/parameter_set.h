@@ -21,6 +21,8 @@ class FlatArray {
   FlatArray() = default;
   explicit FlatArray(int64_t size);
   FlatArray Clone() const;
+  // All zero again, and as far as the system takes it back, without memory until it is written to.
+  void Discard();
   int64_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   float* data() { return data_.get(); }

@@ -37,5 +37,15 @@ TEST(ParameterSetTest, NonFiniteValuesAreNamed) {
   EXPECT_NE(std::string(a.CheckFinite().message()).find("mean"), std::string::npos);
 }
 
+TEST(FlatArrayTest, DiscardedItIsZero) {
+  for (const int64_t size : {0, 5, 1023, 5000, 4 << 20}) {
+    FlatArray array(size);
+    for (float& value : array.values()) value = 1;
+    array.Discard();
+    for (const float value : array.values()) ASSERT_EQ(value, 0) << size;
+    for (float& value : array.values()) value = 2;
+  }
+}
+
 }  // namespace
 }  // namespace manako

@@ -21,7 +21,10 @@ std::atomic<int> compute_threads = 1;
 absl::StatusOr<fused::Graph> ReadGraphOf(NetworkPool* networks,
                                          const fused::GraphRequest& request) {
   MANAKO_ASSIGN_OR_RETURN(NetworkPool::Handle network, networks->Borrow());
-  return fused::ReadGraph(*network, request.n, request.height, request.width, request.training);
+  auto graph =
+      fused::ReadGraph(*network, request.n, request.height, request.width, request.training);
+  network.ForgetValues();  // what computes has its own
+  return graph;
 }
 
 fused::Precision PrecisionOf(const std::string& name) {

@@ -45,6 +45,9 @@ class Network {
   FlatArray& gradients();
   torch::jit::Module& module() { return module_; }
 
+  // Gives the values' memory back until they are written again: they are zero from now on.
+  void ForgetValues() { values_.Discard(); }
+
   // Draws initial parameters from torchvision's distributions (module_def.h; BatchNorm 1 and 0; for
   // a file: the file's own values again), each tensor from its own stream of `seed`, so that the
   // bits depend on nothing else.

@@ -48,6 +48,8 @@ NetworkPool::Handle::Handle(NetworkPool* pool, std::unique_ptr<Network> network)
 
 NetworkPool::Handle::Handle(Handle&&) noexcept = default;
 
+void NetworkPool::Handle::ForgetValues() { network_->ForgetValues(); }
+
 NetworkPool::Handle::~Handle() {
   if (network_ == nullptr) return;
   std::lock_guard lock(pool_->impl_->mutex);
@@ -81,6 +83,7 @@ absl::StatusOr<std::shared_ptr<const ParameterSet>> NetworkPool::InitialParamete
   if (!init_file.empty()) MANAKO_RETURN_IF_ERROR(network->Load(init_file, &impl_->initial_note));
   if (note != nullptr) *note = impl_->initial_note;
   shared = std::make_shared<const ParameterSet>(ParameterSet{spec(), network->values().Clone()});
+  network->ForgetValues();
   impl_->initial = shared;
   impl_->initial_of = {seed, init_file};
   return shared;
@@ -120,7 +123,9 @@ absl::Status ExportModel(NetworkPool* pool, const ParameterSet& model,
   card.std.assign(normalisation.std.begin(), normalisation.std.end());
   card.origin = options.origin;
   card.digest = model.Digest();
-  return SaveModel(*network, card, options.path);
+  const absl::Status saved = SaveModel(*network, card, options.path);
+  network->ForgetValues();
+  return saved;
 }
 
 }  // namespace manako

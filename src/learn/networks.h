@@ -51,6 +51,8 @@ class NetworkPool {
     Handle(Handle&&) noexcept;
     Network* operator->() { return network_.get(); }
     Network& operator*() { return *network_; }
+    // Network::ForgetValues(), for those who do not see it.
+    void ForgetValues();
 
    private:
     NetworkPool* pool_;

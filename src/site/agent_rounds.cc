@@ -468,11 +468,12 @@ absl::Status SiteAgent::Impl::KeepFinalModel(const EndTask& task, const RunState
     for (const auto& [path, round] : all) {
       fs::path exported = path;
       exported.replace_extension(".pt");
-      const auto given =
-          Guarded([&] { return ReadModel(path, session_.prepared->spec(), options_.threads); });
+      const std::string origin = fmt::format("run {}, behind round {}", task.run, round);
+      const auto given = Guarded([&, &file = path] {
+        return ReadModel(file, session_.prepared->spec(), options_.threads);
+      });
       const absl::Status status = !given.ok() ? given.status() : Guarded([&] {
-        return session_.prepared->Export(*given->model, exported,
-                                         fmt::format("run {}, behind round {}", task.run, round));
+        return session_.prepared->Export(*given->model, exported, origin);
       });
       if (!status.ok()) {
         Log(fmt::format("{} cannot be made: {}", exported.string(), MessageOf(status)));
