@@ -3,7 +3,7 @@
 // the same bytes in the same run.
 //
 //   bench_round --manako PATH [--elements 11689512] [--sites 3] [--rounds 6] [--encoding float32]
-//   [--compress] [--threads 1]
+//   [--threads 1]
 //
 // The site's "training" adds a thousandth of a sine to the model. Seconds per round are from one
 // round's opening to the next one's, as the server's database has them (the first round, in which
@@ -46,7 +46,6 @@ struct Flags {
   int64_t elements = 11689512;  // ResNet-18
   int port = 0, sites = 3, rounds = 6, threads = 1;
   ArrayEncoding encoding = ArrayEncoding::kFloat32;
-  bool compress = false;
 };
 
 // ---- a site ----
@@ -221,13 +220,12 @@ absl::Status RunBench(const Flags& flags) {
     return absl::InternalError("no /proc");
   std::vector<pid_t> sites;
   for (int i = 0; i < flags.sites; ++i) {
-    MANAKO_ASSIGN_OR_RETURN(
-        const pid_t pid,
-        Spawn({self, "--site", fmt::format("site-{}", i + 1), "--folder",
-               folders[static_cast<size_t>(i)], "--port", std::to_string(central.port),
-               "--elements", std::to_string(flags.elements), "--threads",
-               std::to_string(flags.threads), flags.compress ? "--compress" : "--raw"},
-              log));
+    MANAKO_ASSIGN_OR_RETURN(const pid_t pid, Spawn({self, "--site", fmt::format("site-{}", i + 1),
+                                                    "--folder", folders[static_cast<size_t>(i)],
+                                                    "--port", std::to_string(central.port),
+                                                    "--elements", std::to_string(flags.elements),
+                                                    "--threads", std::to_string(flags.threads)},
+                                                   log));
     sites.push_back(pid);
   }
   std::string state;
@@ -270,7 +268,6 @@ absl::Status RunBench(const Flags& flags) {
   nlohmann::ordered_json out = {
       {"elements", flags.elements},
       {"encoding", NameOf(flags.encoding)},
-      {"compress", flags.compress},
       {"sites", flags.sites},
       {"wire_mb", digits(static_cast<double>(wire_bytes) / 1e6)},
       {"round_s", digits(round)},
@@ -291,10 +288,6 @@ absl::Status RunBench(const Flags& flags) {
 absl::Status Parse(int argc, char** argv, Flags& flags) {
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    if (name == "--compress" || name == "--raw") {
-      flags.compress = name == "--compress";
-      continue;
-    }
     if (i + 1 == argc) return InvalidArgument("{} needs a value", name);
     const std::string value = argv[++i];
     if (name == "--manako")

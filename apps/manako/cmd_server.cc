@@ -1,5 +1,6 @@
 // manako server: what the central hospital does.
 #include <fmt/format.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -61,7 +62,16 @@ void AllowManyConnections() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// The allocator's caches: one for each of many threads, and what they keep, would grow with the
+// sites.
+void KeepMemorySmall() {
+  ::mallopt(M_ARENA_MAX, 2);
+  ::mallopt(M_MMAP_THRESHOLD, 4 << 20);
+  ::mallopt(M_TRIM_THRESHOLD, 16 << 20);
+}
+
 absl::Status Start(const ServerFlags& flags) {
+  KeepMemorySmall();
   MANAKO_RETURN_IF_ERROR(CheckCentral(flags.folder));
   MANAKO_ASSIGN_OR_RETURN(const auto store, FederationStore::Open(flags.folder + "/federation.db"));
   MANAKO_ASSIGN_OR_RETURN(const auto enrolment, Enrolment::Open(flags.folder, store.get()));

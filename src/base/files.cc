@@ -99,7 +99,10 @@ AtomicFileWriter::~AtomicFileWriter() {
 }
 
 absl::Status AtomicFileWriter::Append(const void* data, size_t size) {
-  return WriteAll(fd_, data, size, path_);
+  MANAKO_RETURN_IF_ERROR(WriteAll(fd_, data, size, path_));
+  appended_ += static_cast<int64_t>(size);
+  BeginWriteback(fd_, appended_, &begun_);
+  return absl::OkStatus();
 }
 
 absl::Status AtomicFileWriter::WriteAt(uint64_t offset, const void* data, size_t size) {
@@ -178,6 +181,14 @@ absl::Status MoveFileDurably(const std::string& from, const std::string& to) {
   if (synced != 0) return SystemError(error, "cannot sync", from);
   if (::rename(from.c_str(), to.c_str()) != 0) return SystemError(errno, "cannot rename to", to);
   return SyncFolder(FolderOf(to));
+}
+
+void BeginWriteback(int fd, int64_t size, int64_t* begun) {
+  // Long enough for the disk to work at its full rate.
+  constexpr int64_t kStretch = 8 << 20;
+  if (size - *begun < kStretch) return;
+  static_cast<void>(::sync_file_range(fd, *begun, size - *begun, SYNC_FILE_RANGE_WRITE));
+  *begun = size;
 }
 
 absl::Status MakeFolders(const std::string& path) {

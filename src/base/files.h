@@ -32,6 +32,11 @@ absl::StatusOr<std::string> ReadFile(const std::string& path,
 // content is on the disk; what stood there is replaced.
 absl::Status MoveFileDurably(const std::string& from, const std::string& to);
 
+// Has the system begin to write a growing file to its disk, so that the sync at its end finds
+// little left to wait for. `size` is the file's length now, `*begun` what was begun before.
+// Promises nothing: only a sync does.
+void BeginWriteback(int fd, int64_t size, int64_t* begun);
+
 // mkdir -p. FailedPrecondition when something on the way is not a folder or may not be written.
 absl::Status MakeFolders(const std::string& path);
 
@@ -56,6 +61,7 @@ class AtomicFileWriter {
   AtomicFileWriter(std::string path, std::string temporary, int fd);
   std::string path_, temporary_;
   int fd_;
+  int64_t appended_ = 0, begun_ = 0;  // of Append(); see BeginWriteback()
 };
 
 // A log of lines. Each Append() is one write() of a whole line, followed by fdatasync. A torn last

@@ -1,7 +1,10 @@
 #include "base/hash.h"
 
 #include <openssl/evp.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -24,6 +27,21 @@ Sha256Hasher::~Sha256Hasher() = default;
 
 void Sha256Hasher::Add(std::string_view bytes) {
   EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
+}
+
+absl::Status Sha256Hasher::AddFile(int fd, int64_t from, int64_t to, const std::string& path) {
+  std::vector<char> piece(static_cast<size_t>(std::clamp<int64_t>(to - from, 0, 1 << 18)));
+  while (from < to) {
+    const size_t most =
+        static_cast<size_t>(std::min<int64_t>(static_cast<int64_t>(piece.size()), to - from));
+    const ssize_t n = ::pread(fd, piece.data(), most, from);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return DataLoss("{}: cannot be read: {}", path, std::strerror(errno));
+    if (n == 0) return DataLoss("{}: is shorter than {} bytes", path, to);
+    Add(piece.data(), static_cast<size_t>(n));
+    from += n;
+  }
+  return absl::OkStatus();
 }
 
 Sha256Digest Sha256Hasher::Digest() const {

@@ -24,6 +24,8 @@ class Sha256Hasher {
   Sha256Hasher& operator=(const Sha256Hasher&) = delete;
   void Add(std::string_view bytes);
   void Add(const void* data, size_t size) { Add({static_cast<const char*>(data), size}); }
+  // Bytes [from, to) of an open file, read in pieces. DataLoss: it cannot be read, or is shorter.
+  absl::Status AddFile(int fd, int64_t from, int64_t to, const std::string& path);
   // The digest of what was added until now; more may be added.
   Sha256Digest Digest() const;
   Sha256Digest Finish();

@@ -1,15 +1,42 @@
 #include "round/reduction.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <mutex>
 #include <utility>
 
+#include "base/simd.h"
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 
 namespace manako {
 namespace {
+
+MANAKO_SIMD void AddOne(double weight, const float* __restrict values, size_t n,
+                        double* __restrict sum) {
+  for (size_t i = 0; i < n; ++i) sum[i] += weight * static_cast<double>(values[i]);
+}
+
+// One after the other, to the same bits.
+MANAKO_SIMD void AddFour(const std::array<double, 4>& weights, const float* __restrict a,
+                         const float* __restrict b, const float* __restrict c,
+                         const float* __restrict d, size_t n, double* __restrict sum) {
+  const double wa = weights[0], wb = weights[1], wc = weights[2], wd = weights[3];
+  for (size_t i = 0; i < n; ++i) {
+    double s = sum[i];
+    s += wa * static_cast<double>(a[i]);
+    s += wb * static_cast<double>(b[i]);
+    s += wc * static_cast<double>(c[i]);
+    s += wd * static_cast<double>(d[i]);
+    sum[i] = s;
+  }
+}
+
+MANAKO_SIMD void Divide(const double* __restrict sum, double total, size_t n,
+                        float* __restrict mean) {
+  for (size_t i = 0; i < n; ++i) mean[i] = static_cast<float>(sum[i] / total);
+}
 
 std::vector<NamedArray> ZeroArrays(const std::vector<std::string>& names, int64_t size) {
   std::vector<NamedArray> arrays;
@@ -36,16 +63,28 @@ StretchReducer::StretchReducer(const Strategy* strategy, const std::vector<Weigh
 
 absl::Status StretchReducer::Reduce(int64_t first, Stretch& stretch) {
   const size_t n = stretch.model.size();
-  values_.resize(n);
+  for (std::vector<float>& values : values_) values.resize(n);
   for (size_t array = 0; array < means_.size(); ++array) {
     sum_.assign(n, 0.0);
-    for (const WeightedUpdate& update : *updates_) {
-      MANAKO_RETURN_IF_ERROR(
-          Annotate(update.read(array, first, stretch.model, values_), "update of " + update.site));
-      for (size_t i = 0; i < n; ++i) sum_[i] += update.weight * static_cast<double>(values_[i]);
+    for (size_t done = 0; done < updates_->size();) {
+      const size_t together = std::min(kTogether, updates_->size() - done);
+      for (size_t k = 0; k < together; ++k) {
+        const WeightedUpdate& update = (*updates_)[done + k];
+        MANAKO_RETURN_IF_ERROR(Annotate(update.read(array, first, stretch.model, values_[k]),
+                                        "update of " + update.site));
+      }
+      const auto weight = [&](size_t k) { return (*updates_)[done + k].weight; };
+      if (together == kTogether) {
+        static_assert(kTogether == 4);
+        AddFour({weight(0), weight(1), weight(2), weight(3)}, values_[0].data(), values_[1].data(),
+                values_[2].data(), values_[3].data(), n, sum_.data());
+      } else {
+        for (size_t k = 0; k < together; ++k) AddOne(weight(k), values_[k].data(), n, sum_.data());
+      }
+      done += together;
     }
     means_[array].resize(n);
-    for (size_t i = 0; i < n; ++i) means_[array][i] = static_cast<float>(sum_[i] / total_);
+    Divide(sum_.data(), total_, n, means_[array].data());
   }
   stretch.round = round_;
   stretch.mean = means_[0];

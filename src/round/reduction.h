@@ -41,12 +41,15 @@ class StretchReducer {
   absl::Status Reduce(int64_t first, Stretch& stretch);
 
  private:
+  // Updates that are added in one pass over the sums, which are more to read and write than they.
+  static constexpr size_t kTogether = 4;
+
   const Strategy* strategy_;
   const std::vector<WeightedUpdate>* updates_;
   int round_;
   double total_ = 0;
   std::vector<double> sum_;
-  std::vector<float> values_;
+  std::vector<float> values_[kTogether];
   std::vector<std::vector<float>> means_;
 };
 

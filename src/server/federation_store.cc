@@ -223,11 +223,16 @@ absl::StatusOr<std::optional<SiteRecord>> FederationStore::Site(const std::strin
 
 absl::Status FederationStore::Seen(const std::string& site, int64_t now_ms,
                                    const std::string& version, const std::string& address,
-                                   const std::string& status) {
+                                   const std::string& status_json) {
   const std::lock_guard lock(mutex_);
-  return database_->Run(
+  // Every site says this every few seconds, and behind a power cut nobody needs the last word: it
+  // comes to the disk with the next transaction that counts, which need not wait for it.
+  MANAKO_RETURN_IF_ERROR(database_->RunScript("PRAGMA synchronous = NORMAL"));
+  const absl::Status status = database_->Run(
       "UPDATE sites SET seen_ms = ?2, version = ?3, address = ?4, status = ?5 WHERE name = ?1",
-      site, now_ms, version, address, status);
+      site, now_ms, version, address, status_json);
+  MANAKO_RETURN_IF_ERROR(database_->RunScript("PRAGMA synchronous = FULL"));
+  return status;
 }
 
 absl::Status FederationStore::Revoke(const std::string& site, const std::string& why,

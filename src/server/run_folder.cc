@@ -84,8 +84,9 @@ std::string RunFolder::PartPath(const std::string& site) const {
 std::string RunFolder::SpoolFolder(int round) const {
   return fmt::format("{}/spool/{}", path_, round);
 }
-std::string RunFolder::SpoolPath(int round, const std::string& site) const {
-  return fmt::format("{}/{}.arr", SpoolFolder(round), site);
+std::string RunFolder::SpoolPath(int round, const std::string& site,
+                                 const std::string& sha256) const {
+  return fmt::format("{}/{}.{}.arr", SpoolFolder(round), site, sha256);
 }
 
 absl::Status RunFolder::Create(const ParameterSet& initial, ArrayEncoding encoding,

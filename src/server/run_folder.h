@@ -34,7 +34,9 @@ class RunFolder {
   std::string OwnModelPath(const std::string& site) const;
   std::string PartPath(const std::string& site) const;
   std::string SpoolFolder(int round) const;
-  std::string SpoolPath(int round, const std::string& site) const;
+  // By what it holds, so that one name has one content: whoever puts an update there takes nobody
+  // else's place.
+  std::string SpoolPath(int round, const std::string& site, const std::string& sha256) const;
 
   // Makes the folder with its first model: what a new run needs. Returns the model's artifact as
   // sites are given it.

@@ -28,6 +28,20 @@ bool IsStorageError(const absl::Status& status) {
 
 }  // namespace
 
+// A second name for a file that is on the disk, as durable as the file.
+absl::Status LinkDurably(const std::string& from, const std::string& to) {
+  const std::string folder = fs::path(to).parent_path().string();
+  MANAKO_RETURN_IF_ERROR(MakeFolders(folder));
+  ::unlink(to.c_str());  // of a call that was cut short
+  if (::link(from.c_str(), to.c_str()) != 0) return SystemError("cannot link", to);
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return SystemError("cannot open folder", folder);
+  const bool synced = ::fsync(fd) == 0 || errno == EINVAL;
+  const absl::Status status = synced ? absl::OkStatus() : SystemError("cannot sync", folder);
+  ::close(fd);
+  return status;
+}
+
 // A part of an update, on the disk.
 struct Server::Upload {
   std::mutex mutex;
@@ -35,8 +49,34 @@ struct Server::Upload {
   int64_t bytes = 0;  // announced
   int fd = -1;
   int64_t size = 0;  // so far
+  // Of all bytes so far, digested as they came: the update need not be read again for it.
+  std::optional<Sha256Hasher> hasher;
+  Sha256Digest content{};  // of all but the digest at the file's end, once they are here
+  int64_t writeback = 0;   // see BeginWriteback()
   ~Upload() {
     if (fd >= 0) ::close(fd);
+  }
+  int64_t content_bytes() const { return bytes - static_cast<int64_t>(kArrayDigestBytes); }
+  // The next bytes, which are or come at `size`.
+  void Digest(std::string_view next) {
+    if (const int64_t rest = content_bytes() - size; rest >= 0 && rest <= std::ssize(next)) {
+      hasher->Add(next.substr(0, static_cast<size_t>(rest)));
+      content = hasher->Digest();
+      next.remove_prefix(static_cast<size_t>(rest));
+    }
+    hasher->Add(next);
+  }
+  // What came before this process began. Under the mutex, before anything else.
+  absl::Status TakeUp() {
+    if (hasher) return absl::OkStatus();
+    hasher.emplace();
+    const int64_t first = std::clamp<int64_t>(content_bytes(), 0, size);
+    absl::Status status = hasher->AddFile(fd, 0, first, path);
+    if (first == content_bytes()) content = hasher->Digest();
+    if (status.ok()) status = hasher->AddFile(fd, first, size, path);
+    if (status.ok()) return status;
+    hasher.reset();
+    return Internal("{}", MessageOf(status));
   }
 };
 
@@ -321,6 +361,7 @@ absl::StatusOr<Server::UploadState> Server::BeginUpload(const std::string& site,
   }
   MANAKO_ASSIGN_OR_RETURN(const auto upload, UploadOf(site, submission));
   const std::lock_guard lock(upload->mutex);
+  MANAKO_RETURN_IF_ERROR(Noted(upload->TakeUp()));
   return UploadState{upload->size, std::nullopt};
 }
 
@@ -337,6 +378,7 @@ absl::Status Server::AppendUpload(const std::string& site, const Submission& sub
     return FailedPrecondition("no upload of {} was begun", submission.artifact.sha256);
   }
   const std::lock_guard lock(upload->mutex);
+  MANAKO_RETURN_IF_ERROR(Noted(upload->TakeUp()));
   if (offset != upload->size) {
     return absl::OutOfRangeError(
         fmt::format("byte {} of the upload is the next, not {}", upload->size, offset));
@@ -349,9 +391,11 @@ absl::Status Server::AppendUpload(const std::string& site, const Submission& sub
     const ssize_t n = ::pwrite(upload->fd, bytes.data(), bytes.size(), upload->size);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Noted(SystemError("cannot write", upload->path));
+    upload->Digest(bytes.substr(0, static_cast<size_t>(n)));
     upload->size += n;
     bytes.remove_prefix(static_cast<size_t>(n));
   }
+  BeginWriteback(upload->fd, upload->size, &upload->writeback);
   return absl::OkStatus();
 }
 
@@ -364,14 +408,16 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
   }
   MANAKO_ASSIGN_OR_RETURN(const auto upload, UploadOf(site, submission));
   const std::lock_guard upload_lock(upload->mutex);
+  MANAKO_RETURN_IF_ERROR(Noted(upload->TakeUp()));
   ArrayFileExpectation expected;
-  std::string base_path;
+  std::string base_path, spool_path;
   {
     const std::lock_guard lock(mutex_);
     ServerRun* run = Find(submission.run);
     if (run == nullptr) return FailedPrecondition("there is no run {} here", submission.run);
     MANAKO_ASSIGN_OR_RETURN(expected, run->Expect(submission));
     base_path = run->BaseModelPath();
+    spool_path = run->SpoolPath(site, submission);
   }
   const auto drop = [&] {
     std::error_code ignored;
@@ -392,6 +438,7 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
           fmt::format("the server cannot read its model of run {}", submission.run));
     }
     options.base = BaseOf(**base);
+    options.digests = {upload->content, upload->hasher->Digest()};
     summary = (*reader)->VerifyAll(options);
   } else {
     summary = reader.status();
@@ -401,13 +448,26 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
     return InvalidArgument("the update of {} for round {} is not fit to count: {}", site,
                            submission.round, MessageOf(summary.status()));
   }
+  // To the disk, and under the name that it will have if it counts, without the lock either: others
+  // wait for that. Only what the summary has found to be what the name says gets it.
+  if (::fdatasync(upload->fd) != 0) return Noted(SystemError("cannot sync", upload->path));
+  const bool spooled =
+      summary->sha256 == submission.artifact.sha256 && LinkDurably(upload->path, spool_path).ok();
   MANAKO_CRASH_POINT("server.update_received");
-  absl::StatusOr<Receipt> receipt = absl::UnknownError("");
+  absl::StatusOr<Receipt> receipt = FailedPrecondition("there is no run {} here", submission.run);
   {
     const std::lock_guard lock(mutex_);
     ServerRun* run = Find(submission.run);
-    if (run == nullptr) return FailedPrecondition("there is no run {} here", submission.run);
-    receipt = run->Keep(site, submission, *summary, upload->path, deps_.now_ms());
+    // In a round that was opened meanwhile its place is another one.
+    const bool in_place =
+        spooled && run != nullptr && run->SpoolPath(site, submission) == spool_path;
+    if (run != nullptr) {
+      receipt = run->Keep(site, submission, *summary, in_place ? spool_path : upload->path,
+                          deps_.now_ms());
+    }
+    // Where it does not count there, it need not lie there.
+    if (spooled && (!in_place || (!receipt.ok() && !run->KeptBefore(site, submission))))
+      ::unlink(spool_path.c_str());
     if (IsStorageError(receipt.status())) Reload(submission.run);
     due_ = true;
   }

@@ -145,7 +145,8 @@ absl::Status ServerRun::LoadFiles() {
   // An answer counts only while its file is there and whole.
   if (rounds_.open()) {
     for (const std::string& site : rounds_.Answers()) {
-      const std::string path = folder_.SpoolPath(rounds_.round(), site);
+      const std::string path =
+          folder_.SpoolPath(rounds_.round(), site, rounds_.asks().at(site).sha256);
       const auto id = IdentifyArtifact(path, deps_.threads, BaseModelPath());
       if (id.ok() && id->sha256 == rounds_.asks().at(site).sha256) continue;
       problems_.push_back(fmt::format(
@@ -570,8 +571,10 @@ absl::StatusOr<Receipt> ServerRun::Keep(const std::string& site, const Submissio
   const UpdateFacts facts{submission.images, submission.visits};
   if (!(strategy_->Weight(facts) > 0)) return refuse("its weight is not above 0");
   // On the disk under its name before anything says so.
-  MANAKO_RETURN_IF_ERROR(MakeFolders(folder_.SpoolFolder(rounds_.round())));
-  MANAKO_RETURN_IF_ERROR(MoveFileDurably(path, folder_.SpoolPath(rounds_.round(), site)));
+  if (const std::string place = SpoolPath(site, submission); place != path) {
+    MANAKO_RETURN_IF_ERROR(MakeFolders(folder_.SpoolFolder(rounds_.round())));
+    MANAKO_RETURN_IF_ERROR(MoveFileDurably(path, place));
+  }
   rounds_.Answered(site, facts, submission.artifact.sha256, l2);
   MANAKO_RETURN_IF_ERROR(Commit([&](FederationStore::Batch& batch) {
     batch.SaveAsk(id(), rounds_.round(), site, rounds_.asks().at(site), now_ms);
@@ -677,18 +680,20 @@ absl::Status ServerRun::BeginTraining(int64_t now_ms) {
 
 absl::Status ServerRun::OpenRound(int64_t now_ms) {
   if (!rounds_.TryOpen(now_ms)) return absl::OkStatus();
-  return Commit([&](FederationStore::Batch& batch) {
-    batch.OpenRound(id(), rounds_.round(), now_ms);
-    json cohort = json::array();
-    for (const auto& [site, ask] : rounds_.asks()) {
-      batch.SaveAsk(id(), rounds_.round(), site, ask, now_ms);
-      cohort.push_back(site);
-    }
-    batch.AddEvent(
-        id(), "", "round_opened",
-        {{"round", rounds_.round()}, {"cohort", cohort}, {"deadline_ms", rounds_.deadline_ms()}},
-        now_ms);
-  });
+  return Commit([&](FederationStore::Batch& batch) { SaveOpened(batch, now_ms); });
+}
+
+void ServerRun::SaveOpened(FederationStore::Batch& batch, int64_t now_ms) const {
+  batch.OpenRound(id(), rounds_.round(), now_ms);
+  json cohort = json::array();
+  for (const auto& [site, ask] : rounds_.asks()) {
+    batch.SaveAsk(id(), rounds_.round(), site, ask, now_ms);
+    cohort.push_back(site);
+  }
+  batch.AddEvent(
+      id(), "", "round_opened",
+      {{"round", rounds_.round()}, {"cohort", cohort}, {"deadline_ms", rounds_.deadline_ms()}},
+      now_ms);
 }
 
 absl::StatusOr<std::optional<ServerRun::Closing>> ServerRun::BeginClosing(int64_t now_ms) {
@@ -714,8 +719,9 @@ absl::StatusOr<std::optional<ServerRun::Closing>> ServerRun::BeginClosing(int64_
   closing.threads = deps_.threads;
   closing.keep_own = config_.run.cross_site && closing.round == record_.rounds;
   for (const std::string& site : rounds_.Answers()) {
-    closing.updates.push_back({site, strategy_->Weight(rounds_.asks().at(site).facts),
-                               folder_.SpoolPath(closing.round, site)});
+    const Ask& ask = rounds_.asks().at(site);
+    closing.updates.push_back(
+        {site, strategy_->Weight(ask.facts), folder_.SpoolPath(closing.round, site, ask.sha256)});
   }
   closing_ = true;
   return std::optional(std::move(closing));
@@ -747,7 +753,7 @@ absl::Status ServerRun::EndClosing(const Closing& closing, int64_t now_ms) {
     if (closing.damaged.empty()) return closing.files.status();
     return Commit([&](FederationStore::Batch& batch) {
       for (const std::string& site : closing.damaged) {
-        RemoveFile(folder_.SpoolPath(closing.round, site));
+        RemoveFile(folder_.SpoolPath(closing.round, site, rounds_.asks().at(site).sha256));
         rounds_.AskAgain(site);
         batch.SaveAsk(id(), closing.round, site, rounds_.asks().at(site), now_ms);
         batch.AddEvent(id(), site, "spool_damaged", {{"round", closing.round}}, now_ms);
@@ -769,6 +775,8 @@ absl::Status ServerRun::EndClosing(const Closing& closing, int64_t now_ms) {
     books[name] = books.value(name, 0) + 1;
     norms = std::max(norms, ask.l2);
   }
+  // In the same transaction: the sites wait for the next round, and for one sync instead of two.
+  const bool opened = running() && !rounds_.finished() && rounds_.TryOpen(now_ms);
   MANAKO_RETURN_IF_ERROR(Commit([&](FederationStore::Batch& batch) {
     for (const auto& [site, ask] : asks) batch.SaveAsk(id(), closing.round, site, ask, now_ms);
     batch.CloseRound(id(), closing.round, closing.files->model.sha256, now_ms);
@@ -776,6 +784,7 @@ absl::Status ServerRun::EndClosing(const Closing& closing, int64_t now_ms) {
         id(), "", "round_closed",
         {{"round", closing.round}, {"books", books}, {"model_sha256", closing.files->model.sha256}},
         now_ms);
+    if (opened) SaveOpened(batch, now_ms);
   }));
   RemoveFile(folder_.SpoolFolder(closing.round));
   RemoveOldFiles();

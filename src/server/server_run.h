@@ -72,9 +72,14 @@ class ServerRun {
   // Whether an update can be taken at all, before any of its bytes are. InvalidArgument,
   // FailedPrecondition.
   absl::Status CheckUpload(const std::string& site, const Submission& submission) const;
-  // What the file, read whole, must be; then what becomes of it. `summary` is of the file at
-  // `path`, which is moved.
+  // What the file, read whole, must be.
   absl::StatusOr<ArrayFileExpectation> Expect(const Submission& submission) const;
+  // Where an update would lie that counts in the open round.
+  std::string SpoolPath(const std::string& site, const Submission& submission) const {
+    return folder_.SpoolPath(rounds_.round(), site, submission.artifact.sha256);
+  }
+  // What becomes of it. `summary` is of the file at `path`, which is moved; or stays, where it is
+  // on the disk under its SpoolPath() already.
   absl::StatusOr<Receipt> Keep(const std::string& site, const Submission& submission,
                                const ArrayFileSummary& summary, const std::string& path,
                                int64_t now_ms);
@@ -114,6 +119,7 @@ class ServerRun {
   template <typename Change>
   absl::Status Commit(Change change);
   absl::Status OpenRound(int64_t now_ms);
+  void SaveOpened(FederationStore::Batch& batch, int64_t now_ms) const;
   absl::Status BeginTraining(int64_t now_ms);
   absl::Status EndTesting(int64_t now_ms);
   absl::Status End(const std::string& state, const std::string& why, int64_t now_ms);

@@ -99,7 +99,8 @@ class SiteAgent::Impl {
   const Answers answers_;
   std::unique_ptr<StatusReporter> status_;
   Session session_;
-  int ended_again_ = 0;  // ends of runs that had ended, one behind the other
+  double line_bytes_per_second_ = 0;  // of the last model that was fetched; 0: none was yet
+  int ended_again_ = 0;               // ends of runs that had ended, one behind the other
 
   std::stop_token stop_;
   std::mutex wait_mutex_;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -22,7 +23,34 @@ bool IsSha256(const std::string& text) {
          });
 }
 
+// Where zstd costs as much time as it saves on the line (bench/README.md, "Array files"): about a
+// gigabit per second.
+constexpr double kCompressBelowBytesPerSecond = 125e6;
+
 std::string ModelName(const std::string& sha256) { return "model-" + sha256; }
+
+// How fast a transfer's bytes come, from its first piece to its last.
+class LineMeter {
+ public:
+  void Add(int64_t done) {
+    last_ = done;
+    now_ = Clock::now();
+    if (pieces_++ > 0) return;
+    first_ = last_;
+    began_ = now_;
+  }
+  // None where too little came to tell.
+  std::optional<double> BytesPerSecond() const {
+    const double seconds = std::chrono::duration<double>(now_ - began_).count();
+    if (last_ - first_ < (1 << 20) || seconds <= 0) return std::nullopt;
+    return static_cast<double>(last_ - first_) / seconds;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  int64_t pieces_ = 0, first_ = 0, last_ = 0;
+  Clock::time_point began_, now_;
+};
 
 // A link where the file system has them: nothing is copied, and the file stays under both names
 // until one is removed.
@@ -181,10 +209,13 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
     return absl::CancelledError("given up at the server's word: " + status_->WhyDropped());
   MANAKO_CRASH_POINT("site.trained");
 
-  std::optional<FlatArray> residual;
+  // Nobody goes on with what is in memory if the round comes to nothing: learner_round says so.
+  std::optional<FlatArray> residual = std::exchange(session_.residual, std::nullopt);
   auto written = Guarded([&] {
-    return WriteUpdate(*update, *given, task, session_.config.run.encoding, session_.residual,
-                       residual, deps_.store->UpdatePath(task), options_.threads);
+    return WriteUpdate(*update, *given, task, session_.config.run.encoding, residual,
+                       deps_.store->UpdatePath(task),
+                       {.threads = options_.threads,
+                        .compress = line_bytes_per_second_ < kCompressBelowBytesPerSecond});
   });
   // A full disk is no failure of the round: somebody will make room, and then it is trained again.
   const auto lost = [&](const absl::Status& why) {
@@ -198,13 +229,13 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
   SiteStore::Trained trained;
   trained.submission = answers_.Trained(task, *update, written->artifact, written->l2);
   trained.learner = session_.learner->SaveState();
-  if (residual) trained.residual = residual->Clone();
+  trained.residual = std::move(residual);
   trained.now_ms = deps_.now_ms();
   state.rounds = task.rounds;
-  if (absl::Status status = deps_.store->CommitRound(state, std::move(trained)); !status.ok()) {
+  if (absl::Status status = deps_.store->CommitRound(state, trained); !status.ok()) {
     return lost(status);
   }
-  session_.residual = std::move(residual);
+  session_.residual = std::move(trained.residual);
   session_.learner_round = task.round;
   RemoveOldModels(state);
   return SubmitOutbox(std::move(state));
@@ -265,10 +296,14 @@ absl::StatusOr<GivenModel> SiteAgent::Impl::GetModel(const std::string& run,
   for (int attempt = 0;; ++attempt) {
     if (!fs::exists(path)) {
       status_->Phase("downloading");
+      LineMeter meter;
       MANAKO_RETURN_IF_ERROR(Call(true, "fetching a model", [&] {
-        return deps_.channel->Download(
-            run, artifact, path, [&](int64_t done) { status_->Progress(done, artifact.bytes); });
+        return deps_.channel->Download(run, artifact, path, [&](int64_t done) {
+          meter.Add(done);
+          status_->Progress(done, artifact.bytes);
+        });
       }));
+      if (const auto rate = meter.BytesPerSecond()) line_bytes_per_second_ = *rate;
       MANAKO_CRASH_POINT("site.model_downloaded");
     }
     auto given =

@@ -7,7 +7,6 @@
 #include "base/status_macros.h"
 #include "base/thread_pool.h"
 #include "core/codec/array_file_reader.h"
-#include "core/codec/array_file_writer.h"
 
 namespace manako {
 namespace {
@@ -70,9 +69,9 @@ absl::StatusOr<GivenModel> ReadModel(const std::string& path, std::shared_ptr<co
 
 absl::StatusOr<WrittenUpdate> WriteUpdate(const Update& update, const GivenModel& given,
                                           const RoundTask& task, const std::string& encoding,
-                                          const std::optional<FlatArray>& residual,
-                                          std::optional<FlatArray>& new_residual,
-                                          const std::string& path, int threads) {
+                                          std::optional<FlatArray>& residual,
+                                          const std::string& path,
+                                          const ArrayWriteOptions& options) {
   MANAKO_RETURN_IF_ERROR(given.model->spec->CheckSame(*update.model.spec));
   MANAKO_RETURN_IF_ERROR(update.model.CheckFinite());
   MANAKO_ASSIGN_OR_RETURN(const ArrayEncoding how, ParseArrayEncoding(encoding));
@@ -84,23 +83,18 @@ absl::StatusOr<WrittenUpdate> WriteUpdate(const Update& update, const GivenModel
   std::vector<ArrayPiece> pieces(1);
   pieces[0].values = update.model.values.values();
   pieces[0].base = given.model->values.values();
-  FlatArray nothing_lost;
   if (IsLossy(how)) {
-    const bool lost_before = residual && residual->size() == size;
-    if (!lost_before) nothing_lost = FlatArray(size);
-    new_residual = FlatArray(size);
-    pieces[0].residual = lost_before ? residual->values() : std::as_const(nothing_lost).values();
-    pieces[0].new_residual = new_residual->values();
+    if (!residual || residual->size() != size) residual = FlatArray(size);
+    pieces[0].residual = residual->values();
+    pieces[0].new_residual = residual->values();
   } else {
-    new_residual.reset();
+    residual.reset();
   }
   for (const NamedArray& array : update.extra) {
     header.sections.push_back(
         {array.name, static_cast<uint64_t>(array.values.size()), ArrayEncoding::kFloat32, false});
     pieces.push_back({array.values.values(), {}, {}, {}});
   }
-  ArrayWriteOptions options;
-  options.threads = threads;
   MANAKO_ASSIGN_OR_RETURN(const ArrayFileSummary summary,
                           WriteArrayFile(path, header, pieces, options));
   for (size_t i = 0; i < summary.sections.size(); ++i) {

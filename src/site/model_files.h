@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "core/codec/array_file_writer.h"
 #include "core/federation.h"
 #include "core/learner.h"
 
@@ -32,13 +33,13 @@ struct WrittenUpdate {
 // Writes an update against the model that it was trained from, which the file names by
 // its SHA-256 (task.model): "model", in float32 as values (coded against the given model, which
 // loses nothing) or else as a change; then update.extra in float32. `residual` is what earlier
-// updates lost to the encoding; `new_residual` what this one and they did; both empty for float32.
-// InvalidArgument: a number that is not finite.
+// updates lost to the encoding, and then what this one and they did; none for float32, and before
+// the first. After an error it is of no use. InvalidArgument: a number that is not finite.
 absl::StatusOr<WrittenUpdate> WriteUpdate(const Update& update, const GivenModel& given,
                                           const RoundTask& task, const std::string& encoding,
-                                          const std::optional<FlatArray>& residual,
-                                          std::optional<FlatArray>& new_residual,
-                                          const std::string& path, int threads);
+                                          std::optional<FlatArray>& residual,
+                                          const std::string& path,
+                                          const ArrayWriteOptions& options);
 
 }  // namespace manako
 

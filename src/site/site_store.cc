@@ -215,7 +215,7 @@ StateFile SiteStore::StateFileBefore(const RunState& state, int round) {
   return state.before.round < round ? state.before : StateFile{};
 }
 
-absl::Status SiteStore::CommitRound(RunState& state, Trained trained) {
+absl::Status SiteStore::CommitRound(RunState& state, Trained& trained) {
   const Submission& submission = trained.submission;
   Checkpoint checkpoint;
   checkpoint.values = {{"round", submission.round}, {"steps", trained.learner.steps}};
@@ -224,7 +224,9 @@ absl::Status SiteStore::CommitRound(RunState& state, Trained trained) {
   }
   if (trained.residual) checkpoint.arrays.push_back({kResidual, *std::move(trained.residual)});
   const std::string file = NameOfFile(submission.round, submission.model_sha256, "state");
-  MANAKO_RETURN_IF_ERROR(SaveCheckpoint(checkpoint, Path(state.run, file)));
+  const absl::Status saved = SaveCheckpoint(checkpoint, Path(state.run, file));
+  if (trained.residual) trained.residual = std::move(checkpoint.arrays.back().values);
+  MANAKO_RETURN_IF_ERROR(saved);
   MANAKO_CRASH_POINT("site.state_written");
 
   RunState next = state;

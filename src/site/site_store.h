@@ -87,8 +87,8 @@ class SiteStore {
   };
   // Commits a round whose update is in UpdatePath() already: when this returns, the round is
   // trained for good. `state` is what was last saved, with what else changed; it becomes what is
-  // saved now.
-  absl::Status CommitRound(RunState& state, Trained trained);
+  // saved now. Of `trained` only the residual is there then.
+  absl::Status CommitRound(RunState& state, Trained& trained);
   std::string UpdatePath(const RoundTask& task) const;
 
   struct Learnt {

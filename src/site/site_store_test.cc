@@ -63,7 +63,7 @@ class SiteStoreTest : public testing::Test {
     trained.learner.steps = static_cast<int64_t>(steps);
     trained.learner.arrays.push_back({"momentum", std::move(momentum)});
     trained.now_ms = now_ms;
-    ASSERT_TRUE(store.CommitRound(state, std::move(trained)).ok());
+    ASSERT_TRUE(store.CommitRound(state, trained).ok());
   }
   static int64_t StepsBefore(const SiteStore& store, int round) {
     const auto learnt = store.StateBefore(*store.Find("r"), round);

@@ -15,6 +15,8 @@ namespace manako {
 // chunk is sent again, and over a slow line with a proxy that cuts every minute a whole chunk must
 // come through in one piece.
 inline constexpr size_t kChunk = 1 << 18;
+// HTTP/2's frames: a chunk in one, not in sixteen.
+inline constexpr int kFrame = 2 * kChunk;
 // As they are taken.
 inline constexpr size_t kLargestChunk = 1 << 20;
 

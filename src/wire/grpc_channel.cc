@@ -45,6 +45,7 @@ grpc::ChannelArguments Arguments() {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 20'000);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
   arguments.SetMaxReceiveMessageSize(8 << 20);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kFrame);
   return arguments;
 }
 
@@ -298,6 +299,9 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
     if (::ftruncate(fd, 0) != 0) return FileError("cannot cut", part);
     offset = 0;
   }
+  // Digested as it comes: nothing is read again, but what an earlier call has left.
+  Sha256Hasher hasher;
+  MANAKO_RETURN_IF_ERROR(hasher.AddFile(fd, 0, offset, part));
   if (offset < artifact.bytes) {
     Impl::Call call(impl_.get(), Impl::TransferDeadline(artifact.bytes - offset));
     v1::DownloadRequest request;
@@ -326,6 +330,7 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
           }
           done += static_cast<size_t>(n);
         }
+        hasher.Add(data);
         if (wrong.ok()) offset += static_cast<int64_t>(data.size());
         if (progress) progress(offset);
       }
@@ -342,8 +347,7 @@ absl::Status GrpcChannel::Download(const std::string& run, const ArtifactId& art
       return absl::AbortedError(
           fmt::format("the server sent {} of {} bytes", offset, artifact.bytes));
   }
-  MANAKO_ASSIGN_OR_RETURN(const std::string sha256, Sha256HexOfFile(part));
-  if (sha256 != artifact.sha256) {
+  if (const std::string sha256 = ToHex(hasher.Finish()); sha256 != artifact.sha256) {
     ::unlink(part.c_str());
     return DataLoss("what came for {} has another SHA-256 ({})", artifact.sha256, sha256);
   }

@@ -132,8 +132,19 @@ std::span<uint8_t> BlockDecoder::Buffer(size_t size) {
 
 absl::StatusOr<BlockDecoder::Stored> BlockDecoder::Check(const BlockPlace& place, size_t n) const {
   if (size_ < kBlockHeader) return Damaged(place, "is shorter than a block's header");
-  const uint8_t* header = buffer_.data();
-  const std::span<const uint8_t> payload(header + kBlockHeader, size_ - kBlockHeader);
+  return Check(place, buffer_.data(), {buffer_.data() + kBlockHeader, size_ - kBlockHeader}, n);
+}
+
+absl::StatusOr<bool> BlockDecoder::CheckRaw(const BlockPlace& place, const uint8_t* header,
+                                            std::span<const uint8_t> payload, size_t n) {
+  MANAKO_ASSIGN_OR_RETURN(const Stored stored, Check(place, header, payload, n));
+  return stored.method == BlockMethod::kRaw;
+}
+
+absl::StatusOr<BlockDecoder::Stored> BlockDecoder::Check(const BlockPlace& place,
+                                                         const uint8_t* header,
+                                                         std::span<const uint8_t> payload,
+                                                         size_t n) {
   if (kLookAtChecksums && Load32(header + kCrcAt) != BlockCrc(header, payload)) {
     return Damaged(place, "the checksum is wrong");
   }

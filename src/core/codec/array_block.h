@@ -90,6 +90,11 @@ class BlockDecoder {
   // against a base and none was given; DataLoss: anything else that Encode() would not have
   // written, and a wrong CRC.
   absl::Status Decode(const BlockPlace& place, std::span<const float> base, std::span<float> out);
+  // Whether the block, stored as its numbers are (BlockMethod::kRaw), is good where it was read to:
+  // its header and, behind that, its payload, the bytes of n encoded numbers. False, and nothing is
+  // said, when it is stored by another method. DataLoss as above.
+  static absl::StatusOr<bool> CheckRaw(const BlockPlace& place, const uint8_t* header,
+                                       std::span<const uint8_t> payload, size_t n);
   // The same n numbers without a copy where there need be none; they hold until the next call.
   absl::StatusOr<std::span<const float>> View(const BlockPlace& place, std::span<const float> base,
                                               size_t n);
@@ -99,6 +104,8 @@ class BlockDecoder {
     BlockMethod method;
     std::span<const uint8_t> payload;
   };
+  static absl::StatusOr<Stored> Check(const BlockPlace& place, const uint8_t* header,
+                                      std::span<const uint8_t> payload, size_t n);
   absl::StatusOr<Stored> Check(const BlockPlace& place, size_t n) const;
   absl::Status Decode(const BlockPlace& place, const Stored& stored, std::span<const float> base,
                       std::span<float> out);

@@ -26,6 +26,7 @@ inline constexpr uint32_t kMaxArrayBlock = 1 << 20;  // ... to here
 inline constexpr uint64_t kMaxArrayElements = uint64_t{1} << 40;
 inline constexpr size_t kMaxArraySections = 64;
 inline constexpr size_t kMaxArrayName = 64;
+inline constexpr size_t kArrayDigestBytes = 32;  // at a file's end: the SHA-256 of all before them
 
 // A fuzzer cannot guess checksums: in its build they are not looked at.
 #ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION

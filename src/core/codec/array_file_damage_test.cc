@@ -77,6 +77,56 @@ TEST(ArrayFileDamageTest, ABlockFindsItsOwnDamage) {
   }
 }
 
+// Who took the digests as the bytes went by finds what has become of the file all the same.
+TEST(ArrayFileDamageTest, DigestsFromTheWayHideNoDamage) {
+  SmallFile file = MakeSmallFile();
+  ArrayVerifyOptions options{1, file.Base()};
+  const auto whole = ArrayFileReader::OpenBytes(file.bytes).value()->VerifyAll(options);
+  ASSERT_TRUE(whole.ok()) << whole.status();
+  const std::string_view content =
+      std::string_view(file.bytes).substr(0, file.bytes.size() - kArrayDigestBytes);
+  options.digests = {Sha256(content), Sha256(file.bytes)};
+  const auto verify = [&]() -> absl::StatusOr<ArrayFileSummary> {
+    const auto reader = ArrayFileReader::OpenBytes(file.bytes);
+    if (!reader.ok()) return reader.status();
+    return (*reader)->VerifyAll(options);
+  };
+  const auto same = verify();
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_EQ(same->sha256, whole->sha256);
+  EXPECT_EQ(same->sections[0].change_l2, whole->sections[0].change_l2);
+  for (size_t bit = 0; bit < 8 * file.bytes.size(); ++bit) {
+    char& byte = file.bytes[bit / 8];
+    byte = static_cast<char>(byte ^ 1 << bit % 8);
+    ASSERT_FALSE(verify().ok()) << "bit " << bit;
+    byte = static_cast<char>(byte ^ 1 << bit % 8);
+  }
+  options.digests->content[0] ^= 1;
+  EXPECT_TRUE(absl::IsDataLoss(verify().status()));
+}
+
+// Blocks of plain float32 are read from a file straight into place.
+TEST(ArrayFileDamageTest, ABlockOnDiskFindsItsOwnDamage) {
+  const std::string path = ::testing::TempDir() + "/block_on_disk.arr";
+  const std::vector<float> values = Normals(600, 1);
+  const std::string bytes =
+      WriteOrDie({kTestSpec, "", 256, {{"a", 600}}}, {{values}}, {1, false}).bytes;
+  const size_t first_block =
+      ParseHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()})->size;
+  std::vector<float> out(256);
+  const auto read = [&](const std::string& content) {
+    EXPECT_TRUE(WriteFileAtomically(path, content).ok());
+    return ArrayFileReader::Open(path).value()->ReadBlock(0, 0, out);
+  };
+  EXPECT_TRUE(read(bytes).ok());
+  EXPECT_TRUE(SameBits(out, std::span(values).first(256)));
+  for (size_t at = first_block; at < first_block + kBlockHeader + 8; ++at) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 1);
+    EXPECT_TRUE(absl::IsDataLoss(read(damaged))) << "byte " << at;
+  }
+}
+
 TEST(ArrayFileDamageTest, EveryCutAndEveryAddedOrMissingByteIsFound) {
   const SmallFile file = MakeSmallFile();
   const ArrayBase base = file.Base();

@@ -5,20 +5,32 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/hash.h"
+#include "core/codec/array_block.h"
 #include "core/codec/array_file.h"
 
 namespace manako {
+
+// The digests of an array file's bytes, taken by somebody who saw them all go by on their way into
+// the file.
+struct ArrayFileDigests {
+  Sha256Digest content;  // without the last kArrayDigestBytes, which should be this
+  Sha256Digest whole;
+};
 
 struct ArrayVerifyOptions {
   int threads = 1;
   // The model that the file's changes are against. Needed when a block is coded against it
   // (FailedPrecondition without); with it, statistics have the norm of the change for values too.
-  ArrayBase base;
+  ArrayBase base = {};
+  // Not taken again then: block by block, checksums alone say that the file still has those bytes.
+  std::optional<ArrayFileDigests> digests = {};
 };
 
 // Any number of threads may read at once. Memory: 8 bytes a block, and two blocks for each thread
@@ -62,6 +74,9 @@ class ArrayFileReader {
   ArrayFileReader(int fd, std::string_view memory, uint64_t size, std::string name);
   absl::Status Load(const ArrayFileExpectation& expected);
   absl::Status ReadAt(uint64_t offset, void* out, size_t size) const;
+  // A block of float32 as it is in memory, straight to where it is wanted. False: it is stored
+  // otherwise, and `out` holds nothing.
+  absl::StatusOr<bool> ReadInPlace(const BlockPlace& place, std::span<float> out) const;
 
   int fd_;
   std::string_view memory_;
