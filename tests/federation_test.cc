@@ -203,6 +203,56 @@ TEST(Federation, SurvivesKillsAtRandomMoments) {
              runs * 9);
 }
 
+// A run that is interrupted in its second round: the server's state is backed up, put back in
+// another folder, and the run ends there with the same bits.
+TEST(Federation, ARestoredBackupGoesOnToTheSameBits) {
+  for (const bool tar : {false, true}) {
+    Hospitals hospitals;
+    hospitals.StartAll();
+    const std::string run = hospitals.CreateRun();
+    const auto kept = [&] {
+      int updates = 0;
+      for (const auto& event : hospitals.Events())
+        updates += event.value("event", "") == "update_kept" ? 1 : 0;
+      return updates;
+    };
+    for (int i = 0; i < 5000 && kept() < 4; ++i) Hospitals::SleepMs(5);
+    ASSERT_GE(kept(), 4);
+    for (const std::string& site : Hospitals::Sites()) hospitals.Kill(site);
+    // Once of a server that works, once of one that was killed.
+    if (tar) hospitals.Kill("server");
+    const std::string backup = hospitals.path(tar ? "backup.tar" : "backup");
+    const ProcessResult done = RunManako({"server", "backup", hospitals.central(), backup});
+    ASSERT_EQ(done.exit_code, 0) << done.err;
+    EXPECT_EQ(done.err, "");
+    const ProcessResult again = RunManako({"server", "backup", hospitals.central(), backup});
+    EXPECT_EQ(again.exit_code, 2);
+    EXPECT_THAT(again.err, HasSubstr("overwrites nothing"));
+    if (!tar) hospitals.Kill("server");
+    fs::remove_all(hospitals.central());
+    fs::create_directory(hospitals.path("restored"));
+    const ProcessResult restored =
+        RunProcess(tar ? ProcessOptions{.program = "/bin/tar",
+                                        .arguments = {"-C", hospitals.path("restored"),
+                                                      "--strip-components=1", "-xpf", backup}}
+                       : ProcessOptions{.program = "/bin/cp",
+                                        .arguments = {"-aT", backup, hospitals.path("restored")}});
+    ASSERT_EQ(restored.exit_code, 0) << restored.err;
+    EXPECT_EQ(fs::status(hospitals.path("restored/ca.key")).permissions(),
+              fs::perms::owner_read | fs::perms::owner_write);
+    hospitals.UseCentral("restored");
+    hospitals.Start("server");
+    EXPECT_GE(kept(), 4);  // server.log is made anew
+    hospitals.StartAll();
+    ASSERT_TRUE(hospitals.WaitUntilFinished(run, [] {})) << hospitals.Show(run).dump(2);
+    EXPECT_EQ(hospitals.Digest(run, 3), StudyDigest());
+    ExpectGoodBooks(hospitals, run);
+    for (const std::string& site : Hospitals::Sites()) {
+      EXPECT_EQ(RunManako({"site", "ledger", hospitals.site(site), "--verify"}).exit_code, 0);
+    }
+  }
+}
+
 TEST(Federation, ARevokedSiteEndsAndSaysWhy) {
   Hospitals hospitals;
   hospitals.Start("east");

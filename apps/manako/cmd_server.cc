@@ -15,6 +15,7 @@
 #include "apps/manako/output.h"
 #include "apps/manako/web_admin.h"
 #include "base/status_macros.h"
+#include "server/backup.h"
 #include "server/enrolment.h"
 #include "server/event_log.h"
 #include "server/receipt_log.h"
@@ -26,7 +27,7 @@ namespace manako {
 namespace {
 
 struct ServerFlags {
-  std::string folder, site, why, listen, user = "admin";
+  std::string folder, site, why, listen, to, user = "admin";
   CentralOptions central;
   double hours = 72;
   int threads = 0;
@@ -53,8 +54,9 @@ void LogLine(std::string_view line) {
   }
 }
 
-// Each connection takes a descriptor, strangers' too: as many as the system lets this process have.
-void AllowManyConnections() {
+// Each connection takes a descriptor, strangers' too, and each file of a backup: as many as the
+// system lets this process have.
+void AllowManyDescriptors() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
@@ -78,7 +80,7 @@ absl::Status Start(const ServerFlags& flags) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
-  AllowManyConnections();
+  AllowManyDescriptors();
   Server::Deps deps;
   deps.store = store.get();
   deps.now_ms = NowMs;
@@ -203,6 +205,21 @@ absl::Status Sites(const ServerFlags& flags) {
   return absl::OkStatus();
 }
 
+absl::Status Backup(const ServerFlags& flags) {
+  AllowManyDescriptors();
+  std::string to = flags.to;
+  while (to.size() > 1 && to.back() == '/') to.pop_back();
+  MANAKO_ASSIGN_OR_RETURN(const BackupSummary done, BackUpCentral(flags.folder, to, NowMs()));
+  for (const std::string& problem : done.problems)
+    fmt::print(stderr, "WARNING: {}: it is so in the backup, too\n", problem);
+  fmt::print(
+      "{}: {} files, {:.1f} MB. It holds ca.key: who has it is the federation.\n"
+      "To restore it: {}, then manako server start FOLDER. Never run both.\n",
+      to, done.files, static_cast<double>(done.bytes) / 1e6,
+      to.ends_with(".tar") ? fmt::format("tar -xpf {}", to) : fmt::format("cp -a {} FOLDER", to));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddServerCommand(CLI::App& app, int* exit_code) {
@@ -247,6 +264,9 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   add("password", "Let somebody sign in to the web page", Password)
       ->add_option("--user", flags->user, "Who")
       ->capture_default_str();
+  add("backup", "Copy the federation's state, of one moment, while the server works or not", Backup)
+      ->add_option("to", flags->to, "What to make: a folder, or a file whose name ends in .tar")
+      ->required();
   CLI::App* sites = add("sites", "List the sites", Sites);
   sites->add_flag("--json", flags->json, "For machines");
 }

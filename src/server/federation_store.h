@@ -9,6 +9,7 @@
 #define MANAKO_SERVER_FEDERATION_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -161,7 +162,11 @@ class FederationStore {
   };
   Batch Begin();
 
-  absl::Status Backup(const std::string& to) const { return database_->Backup(to); }
+  // Database::Backup.
+  absl::Status Backup(const std::string& to,
+                      const std::function<absl::Status()>& at_that_moment) const {
+    return database_->Backup(to, at_that_moment);
+  }
 
  private:
   absl::Status Part(const std::string& site, const char* state, const std::string& why,
