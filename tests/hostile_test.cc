@@ -174,10 +174,14 @@ class HostileTest : public testing::Test {
   }
 
   static std::string Central() { return *folder_ / "central"; }
-  static void StartServer() {
+  static void StartServer(const std::string& crash_at = "") {
     delete server_;
+    server_ = nullptr;
+    std::vector<std::pair<std::string, std::string>> environment;
+    if (!crash_at.empty()) environment.emplace_back("MANAKO_CRASH_AT", crash_at);
     server_ = Process::Start({.arguments = {"server", "start", Central(), "--listen",
                                             fmt::format("127.0.0.1:{}", port_), "--threads", "1"},
+                              .environment = environment,
                               .timeout_ms = 1'200'000})
                   .release();
     ASSERT_TRUE(server_->WaitForError("listens at")) << server_->ErrorSoFar();
@@ -187,13 +191,13 @@ class HostileTest : public testing::Test {
     EXPECT_EQ(invited.exit_code, 0) << invited.err;
     return std::make_unique<Peer>(Lines(invited.out).at(0), port_, folder_->path());
   }
-  static void StartRun() {
+  static void StartRun(const std::string& rules = "quorum = 3\ndeadline_minutes = 600\n") {
     Spill(*folder_ / "run.toml",
-          "[run]\nname = \"test\"\nclasses = [\"a\", \"b\"]\nseed = 5\nquorum = "
-          "3\ndeadline_minutes = 600\nmax_norm_ratio = 10\nsites = [\"east\", \"evil\", \"north\", "
-          "\"west\"]\n[data]\nimage_size = 32\n[model]\narchitecture = "
-          "\"cnn3\"\n[train]\nlocal_epochs = 1\n[federation]\nrounds = 2\n"
-          "select = \"last\"\n");
+          "[run]\nname = \"test\"\nclasses = [\"a\", \"b\"]\nseed = 5\n" + rules +
+              "max_norm_ratio = 10\nsites = [\"east\", \"evil\", \"north\", "
+              "\"west\"]\n[data]\nimage_size = 32\n[model]\narchitecture = "
+              "\"cnn3\"\n[train]\nlocal_epochs = 1\n[federation]\nrounds = 2\n"
+              "select = \"last\"\n");
     const ProcessResult created =
         RunManako({"run", "create", Central(), *folder_ / "run.toml", "--start"});
     ASSERT_EQ(created.exit_code, 0) << created.err;
@@ -367,6 +371,47 @@ TEST_F(HostileTest, AReplayCountsOnceAndAnotherRoundsNever) {
   ExpectUndisturbed();
   for (const int round : {1, 2})
     EXPECT_EQ(Books(round), nlohmann::json({{"asked", 3}, {"answered", 3}}));
+}
+
+// A late update that the next round takes, over the network: the server dies while it takes it, and
+// behind that, and the update counts once, to the same bits.
+TEST_F(HostileTest, ALateUpdateCountsOnceThroughKills) {
+  std::string undisturbed;
+  for (const bool kill : {false, true}) {
+    StartRun("quorum = 2\ndeadline_minutes = 0.03\nlate = \"next\"\n");
+    ASSERT_TRUE(Gather());
+    Peer& west = *peers_["west"];
+    const auto task = west.Next<RoundTask>();
+    ASSERT_TRUE(task.has_value());
+    const Submission late = *west.Train(*task, spec_, [](float value) { return value + 0.5f; });
+    ASSERT_TRUE(peers_["east"]->DoRound(spec_, 0.125f).ok());
+    ASSERT_TRUE(peers_["north"]->DoRound(spec_, 0.25f).ok());
+    const auto second = peers_["east"]->Next<RoundTask>();
+    ASSERT_TRUE(second.has_value() && second->round == 2);
+    if (kill) {
+      for (const char* point : {"server.update_received", "server.update_kept"}) {
+        server_->Signal(SIGKILL);
+        server_->Finish();
+        StartServer(point);
+        auto cut = west.channel().Submit(late, west.UpdateFile(), nullptr);
+        for (int i = 0; i < 100 && !cut.ok() && !server_->WaitMs(100); ++i)
+          cut = west.channel().Submit(late, west.UpdateFile(), nullptr);
+        EXPECT_FALSE(cut.ok());
+        EXPECT_TRUE(server_->WaitMs(10'000)) << point << " was never passed";
+      }
+      StartServer();
+    }
+    const auto receipt = west.Send(late);
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+    EXPECT_EQ(receipt->state, Receipt::State::kKept);
+    EXPECT_EQ(receipt->why, "round 1 was closed without it: it counts in round 2");
+    const std::string model = WorkToTheEnd();
+    ASSERT_EQ(model.size(), 64u);
+    if (kill) EXPECT_EQ(model, undisturbed);
+    undisturbed = model;
+    EXPECT_EQ(Books(1), nlohmann::json({{"asked", 3}, {"answered", 2}, {"late", 1}}));
+    EXPECT_EQ(Books(2), nlohmann::json({{"asked", 3}, {"answered", 3}}));
+  }
 }
 
 TEST_F(HostileTest, NumbersThatAreNoneAreNotAveraged) {
