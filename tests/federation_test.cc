@@ -312,6 +312,62 @@ TEST(Federation, BadCommandsGetOneLine) {
   EXPECT_FALSE(fs::exists(folder / "nothing"));
 }
 
+// Why a join is refused, to the person at the site: one line, what became of the invitation and
+// what to do; and at the central hospital the list of them.
+TEST(Federation, ARefusedInvitationSaysWhy) {
+  Hospitals hospitals;
+  const auto invite = [&](const std::string& central, const std::string& site,
+                          const std::string& hours = "72") {
+    const ProcessResult invited =
+        RunManako({"server", "invite", central, "--site", site, "--hours", hours});
+    EXPECT_EQ(invited.exit_code, 0) << invited.err;
+    return Lines(invited.out).at(0);
+  };
+  int folders = 0;
+  const auto join = [&](const std::string& invitation) {
+    return RunManako({"site", "join", invitation, hospitals.path("new" + std::to_string(folders++)),
+                      "--data", Hospitals::union_manifest()});
+  };
+  const auto refusal = [&](const std::string& invitation) {
+    const ProcessResult joined = join(invitation);
+    EXPECT_EQ(joined.exit_code, 2) << joined.err;
+    EXPECT_EQ(Lines(joined.err).size(), 1u) << joined.err;
+    return joined.err;
+  };
+  const std::string good = invite(hospitals.central(), "south");
+  ASSERT_EQ(join(good).exit_code, 0);
+  EXPECT_THAT(refusal(good), HasSubstr("this invitation was used on 2"));
+  EXPECT_THAT(refusal(good), HasSubstr("somebody else may have joined as south"));
+  const std::string brief = invite(hospitals.central(), "brief", "0.0001");
+  Hospitals::SleepMs(500);
+  EXPECT_THAT(refusal(brief), HasSubstr("has expired: it could be used until 2"));
+  const std::string older = invite(hospitals.central(), "twice"),
+                    newer = invite(hospitals.central(), "twice");
+  EXPECT_THAT(refusal(older), HasSubstr("when a newer one was made"));
+  ASSERT_EQ(RunManako({"server", "revoke", hospitals.central(), "--site", "twice"}).exit_code, 0);
+  EXPECT_THAT(refusal(newer), HasSubstr("by the central hospital: ask them whether"));
+  // Of this authority, but unknown to this server: no word of which sites there are.
+  const std::string copy = hospitals.path("copy");
+  ASSERT_EQ(RunManako({"server", "backup", hospitals.central(), copy}).exit_code, 0);
+  const std::string unknown = refusal(invite(copy, "south2"));
+  EXPECT_THAT(unknown, HasSubstr("is not known at the central hospital: ask them for another"));
+  EXPECT_EQ(unknown.find("south2"), std::string::npos);
+  const auto open = invite(hospitals.central(), "open");
+  const auto shown =
+      nlohmann::json::parse(RunManako({"server", "show", hospitals.central(), "--json"}).out);
+  std::map<std::string, std::string> states;
+  for (const auto& invitation : shown["invitations"])
+    states[invitation["site"].get<std::string>()] += invitation["state"].get<std::string>() + " ";
+  EXPECT_EQ(states["south"], "used ");
+  EXPECT_EQ(states["brief"], "expired ");
+  EXPECT_EQ(states["twice"], "withdrawn withdrawn ");
+  EXPECT_EQ(states["open"], "open ");
+  EXPECT_EQ(shown.dump().find(open.substr(100, 40)), std::string::npos);  // no token is shown
+  const ProcessResult text = RunManako({"server", "show", hospitals.central()});
+  EXPECT_THAT(text.out, HasSubstr("its server works"));
+  EXPECT_THAT(text.out, HasSubstr("a newer one was made"));
+}
+
 // Nothing is sent to a server of another authority than the invitation's, and the person reads why.
 TEST(Federation, AnInvitationOfAnotherAuthorityIsOneLine) {
   Hospitals hospitals;

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -133,6 +134,59 @@ absl::Status Start(const ServerFlags& flags) {
   log("The server ends; what was done is kept. Runs go on when it is started again.");
   std::fflush(nullptr);
   _exit(kDone);
+}
+
+// The federation on one page: who it is, until when, who was invited and what became of it.
+absl::Status Show(const ServerFlags& flags) {
+  MANAKO_RETURN_IF_ERROR(CheckCentral(flags.folder));
+  MANAKO_ASSIGN_OR_RETURN(const auto store, FederationStore::Open(flags.folder + "/federation.db"));
+  MANAKO_ASSIGN_OR_RETURN(const auto enrolment, Enrolment::Open(flags.folder, store.get()));
+  MANAKO_ASSIGN_OR_RETURN(const auto sites, store->Sites());
+  MANAKO_ASSIGN_OR_RETURN(const auto invitations, store->Invitations());
+  const int64_t now = NowMs();
+  std::map<std::string, int> states;
+  for (const SiteRecord& site : sites) ++states[site.state];
+  nlohmann::json json = {{"name", enrolment->federation()},
+                         {"host", enrolment->host()},
+                         {"port", enrolment->port()},
+                         {"authority_sha256", enrolment->authority().fingerprint},
+                         {"server_runs", Ring(flags.folder)},
+                         {"sites", states},
+                         {"invitations", nlohmann::json::array()}};
+  std::vector<std::vector<std::string>> rows = {{"INVITED", "STATE", "MADE", "GOOD UNTIL", ""}};
+  for (const auto& invitation : invitations) {
+    const std::string state = invitation.StateAt(now);
+    json["invitations"].push_back({{"site", invitation.site},
+                                   {"state", state},
+                                   {"created_ms", invitation.created_ms},
+                                   {"expires_ms", invitation.expires_ms},
+                                   {"used_ms", invitation.used_ms},
+                                   {"withdrawn_ms", invitation.withdrawn_ms},
+                                   {"why", invitation.why}});
+    rows.push_back(
+        {invitation.site, state, ShowTime(invitation.created_ms), ShowTime(invitation.expires_ms),
+         state == "used" ? "on " + ShowTime(invitation.used_ms)
+         : state == "withdrawn"
+             ? fmt::format("on {}: {}", ShowTime(invitation.withdrawn_ms), invitation.why)
+             : ""});
+  }
+  if (flags.json) {
+    PrintJson(json);
+    return absl::OkStatus();
+  }
+  fmt::print("\"{}\": sites reach it as {}:{}; its server {}\n", enrolment->federation(),
+             enrolment->host(), enrolment->port(),
+             json["server_runs"].get<bool>() ? "works" : "does not run");
+  std::string text;
+  for (const auto& [state, count] : states)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, state);
+  fmt::print("Sites: {}\n\n", text.empty() ? "none yet" : text);
+  if (invitations.empty()) {
+    fmt::print("No invitation yet: manako server invite {} --site NAME\n", flags.folder);
+  } else {
+    PrintTable(rows);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Password(const ServerFlags& flags) {
@@ -267,6 +321,8 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   add("backup", "Copy the federation's state, of one moment, while the server works or not", Backup)
       ->add_option("to", flags->to, "What to make: a folder, or a file whose name ends in .tar")
       ->required();
+  add("show", "Show the federation, and the invitations with what became of them", Show)
+      ->add_flag("--json", flags->json, "For machines");
   CLI::App* sites = add("sites", "List the sites", Sites);
   sites->add_flag("--json", flags->json, "For machines");
 }
