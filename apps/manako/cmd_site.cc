@@ -236,8 +236,8 @@ absl::Status Start(const SiteFlags& flags) {
   options.threads = threads;
   options.longest_retry_seconds = 10;
   options.retry_seed = std::hash<std::string>{}(config.server.site);
-  SiteAgent agent(
-      options, {connection.channel.get(), work.get(), store.get(), ledger.get(), NowMs, LogLine});
+  SiteAgent agent(options, {connection.channel.get(), work.get(), store.get(), ledger.get(), NowMs,
+                            LogLine, [&] { connection.channel->Cancel(); }});
   if (const auto greeting = connection.channel->Hello(NowMs()); greeting.ok()) {
     LogLine(fmt::format("Site {} of \"{}\": connected to {} (version {})", greeting->site,
                         greeting->federation, config.server.address, greeting->software));
@@ -262,8 +262,6 @@ absl::Status Start(const SiteFlags& flags) {
   }).detach();
   const std::jthread renewal(
       [&](std::stop_token ended) { KeepCertificate(flags, connection, std::move(ended)); });
-  // A call that waits for the server must not keep the site from ending.
-  const std::stop_callback wake(stop.get_token(), [&] { connection.channel->Cancel(); });
   const absl::Status ended = agent.Run(stop.get_token());
   if (ended.ok()) LogLine("The site has ended.");
   if (!ended.ok()) return ended;

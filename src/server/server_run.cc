@@ -7,7 +7,7 @@
 #include "base/files.h"
 #include "base/status_macros.h"
 #include "core/classes.h"
-#include "server/pooled_metrics.h"
+#include "report/pooled/pooled_metrics.h"
 
 namespace manako {
 namespace {
@@ -387,6 +387,7 @@ absl::Status ServerRun::Take(const std::string& site, const Evaluation& evaluati
             static_cast<size_t>(result->bins) * (result->bins > 0 ? classes : 0) &&
         std::all_of(result->histogram.begin(), result->histogram.end(),
                     [](int64_t count) { return count >= 0 && count < int64_t{1} << 40; }) &&
+        (result->bins == 0 || Sum(result->histogram) == result->images) &&
         result->probabilities.size() == result->labels.size() * classes;
     if (!counts)
       return InvalidArgument("{} reports a test of round {} that does not fit together", site,
@@ -909,8 +910,8 @@ absl::Status ServerRun::JudgeRound(int round, bool anyhow, int64_t now_ms) {
     return absl::OkStatus();
   const int classes = static_cast<int>(config_.run.classes.size()),
             positive = PositiveClass(config_.run.classes, config_.run.positive);
-  const PooledMetrics pooled = PoolResults(validation, classes, positive),
-                      tested = PoolResults(test, classes, positive);
+  const PooledMetrics pooled = PoolResults(validation, classes, positive, config_.run.bins),
+                      tested = PoolResults(test, classes, positive, config_.run.bins);
   const auto number = [](double value) {
     return std::isfinite(value) ? json(value) : json(nullptr);
   };

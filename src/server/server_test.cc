@@ -456,6 +456,58 @@ TEST_F(ServerTest, AQuorumEndsARoundAtItsDeadlineAndTheLateOneIsLate) {
   DoRound("west", 2, 6);  // it takes part again
 }
 
+// A site's counts are its own word, but only such as can be: nothing negative, nothing whose sums
+// overflow, nothing that is not as many as its images.
+TEST_F(ServerTest, HistogramsThatCannotBeAreRefused) {
+  config_.run.bins = 2;
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  for (const auto& [site, add] : kSites) DoRound(site, 1, add);
+  const auto histogram = [&](std::vector<int64_t> counts) {
+    EvaluationResult result = Result(0.5);
+    result.images = 8;
+    result.bins = 2;
+    result.histogram = std::move(counts);
+    return result;
+  };
+  const EvaluationResult good = histogram({3, 1, 1, 3});
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  std::vector<EvaluationResult> hostile = {
+      histogram({-1, 5, 1, 3}),
+      histogram({std::numeric_limits<int64_t>::min(), 1, 1, 3}),
+      histogram({kMost, kMost, 9, 1}),  // 8 once the sum has wrapped around
+      histogram({int64_t{1} << 40, 1, 1, 3}),
+      histogram({3, 1, 1, 4}),
+      histogram({3, 1, 1}),
+      histogram({}),
+      good,
+      good,
+      good};
+  hostile[7].images = -8;
+  hostile[8].images = kMost;
+  hostile[9].bins = kMost / 4 > 0 ? 1 << 30 : 0;
+  for (const auto& [site, add] : kSites) {
+    const auto task = Next<RoundTask>(site);
+    ASSERT_TRUE(task.has_value() && task->round == 2);
+    if (site == "west") {
+      for (size_t i = 0; i < hostile.size(); ++i) {
+        for (const bool validation : {false, true}) {
+          const absl::Status status =
+              server_->Answer(site, Evaluation{"run", 1, "", validation ? hostile[i] : good,
+                                               validation ? good : hostile[i]});
+          EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << i << " " << status;
+        }
+      }
+    }
+    ASSERT_TRUE(server_->Answer(site, Evaluation{"run", 1, "", good, good}).ok());
+  }
+  const auto metrics = nlohmann::json::parse((*store_->Rounds("run"))[1].metrics);
+  EXPECT_EQ(metrics["method"], "histograms");
+  EXPECT_EQ(metrics["test_images"], 24);
+  EXPECT_NEAR(metrics["test_auc"].get<double>(), 0.25, 1e-12);  // the first class is positive
+}
+
 // run.late = next: what west changed in round 1 is added to round 2's model, with west's weight.
 TEST_F(ServerTest, ALateUpdateCountsInTheNextRoundOnce) {
   for (const char* encoding : {"float32", "bfloat16"}) {
