@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
@@ -299,6 +300,54 @@ TEST(Federation, ASiteThatHasLeftIsNoneAnyMore) {
   EXPECT_EQ(again.exit_code, 2);
   EXPECT_THAT(again.err, HasSubstr("has left"));
   EXPECT_EQ(RunManako({"site", "ledger", east, "--verify"}).exit_code, 0);
+}
+
+// Certificates of some seconds: server and site renew theirs while they work, more than twice, and
+// run after run ends as it should, long after the first ones have expired.
+TEST(Federation, CertificatesAreRenewedWhileAllWork) {
+  Hospitals hospitals;
+  hospitals.Kill("server");
+  const Hospitals::How brief{.environment = {{"MANAKO_CERTIFICATE_SECONDS", "12"}}};
+  fs::remove(hospitals.central() + "/server.pem");  // made anew at the start
+  hospitals.Start("server", brief);
+  const ProcessResult invited =
+      RunManako({"server", "invite", hospitals.central(), "--site", "south"});
+  ASSERT_EQ(invited.exit_code, 0) << invited.err;
+  const std::string south = hospitals.site("south");
+  const ProcessResult joined = RunManako({"site", "join", Lines(invited.out).at(0), south, "--data",
+                                          Hospitals::union_manifest(), "--group-column", "patient",
+                                          "--split-column", "split"});
+  ASSERT_EQ(joined.exit_code, 0) << joined.err;
+  const std::string first_server = Slurp(hospitals.central() + "/server.pem"),
+                    first_site = Slurp(south + "/site.pem");
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
+           {"approval", "\"none\""}, {"threads", "1"}, {"reports", "\"scores\""}})
+    hospitals.Configure("south", key, value);
+  hospitals.Start("south");
+  const auto begun = std::chrono::steady_clock::now();
+  const auto times = [&](const std::string& who, const std::string& what) {
+    const std::string said = hospitals.Said(who);
+    int found = 0;
+    for (size_t at = said.find(what); at != std::string::npos; at = said.find(what, at + 1))
+      ++found;
+    return found;
+  };
+  int runs = 0;
+  const auto passed = [&] { return std::chrono::steady_clock::now() - begun; };
+  while (passed() < std::chrono::seconds(90) &&
+         (passed() < std::chrono::seconds(28) || times("server", "certificate is renewed") < 2 ||
+          times("south", "certificate was renewed") < 2)) {
+    const std::string run = hospitals.CreateRun("sites = [\"south\"]");
+    ASSERT_TRUE(hospitals.WaitUntilFinished(run, [] {}))
+        << hospitals.Show(run).dump(2) << hospitals.Said("south") << hospitals.Said("server");
+    ++runs;
+  }
+  EXPECT_GE(times("server", "certificate is renewed"), 2) << hospitals.Said("server");
+  EXPECT_GE(times("south", "certificate was renewed"), 2) << hospitals.Said("south");
+  EXPECT_TRUE(hospitals.Runs("south")) << hospitals.Said("south");
+  EXPECT_NE(Slurp(hospitals.central() + "/server.pem"), first_server);
+  EXPECT_NE(Slurp(south + "/site.pem"), first_site);
+  EXPECT_GE(runs, 2);
 }
 
 // A run in which one site sends histograms and the others scores: all places tell the same AUC, had

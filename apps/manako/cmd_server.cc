@@ -123,8 +123,12 @@ absl::Status Start(const ServerFlags& flags) {
   // A server works for years: its certificate is made anew in time, with a new listener, to which
   // the sites come back by themselves.
   int signal = 0;
-  const timespec some_hours = {6 * 3600, 0};
-  while ((signal = sigtimedwait(&signals, nullptr, &some_hours)) < 0) {
+  const auto next_look = [&] {
+    const int64_t ms = enrolment->UntilNextLookMs(NowMs());
+    return timespec{ms / 1000, ms % 1000 * 1'000'000};
+  };
+  for (timespec wait = next_look(); (signal = sigtimedwait(&signals, nullptr, &wait)) < 0;
+       wait = next_look()) {
     if (errno != EAGAIN || !enrolment->CertificateIsDue(NowMs())) continue;
     log("The server's certificate is renewed: sites connect anew.");
     network.store(nullptr);  // the port is free again once its last user is done with it

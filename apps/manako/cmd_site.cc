@@ -198,7 +198,7 @@ absl::Status RenewIfDue(const SiteFlags& flags, const Connection& connection) {
   return absl::OkStatus();
 }
 
-// Looks every few hours, as a site works for months.
+// Looks every few hours, as a site works for months; more often where the end is near.
 void KeepCertificate(const SiteFlags& flags, const Connection& connection, std::stop_token stop) {
   std::mutex mutex;
   std::condition_variable_any wake;
@@ -206,7 +206,12 @@ void KeepCertificate(const SiteFlags& flags, const Connection& connection, std::
   while (!stop.stop_requested()) {
     if (const absl::Status status = RenewIfDue(flags, connection); !status.ok())
       LogLine(MessageOf(status));
-    wake.wait_for(lock, stop, std::chrono::hours(6), [] { return false; });
+    absl::Duration wait = absl::Minutes(1);
+    if (const auto pem = ReadFile(Pem(flags), 1 << 20); pem.ok()) {
+      if (const auto own = ParseCertificate(*pem); own.ok())
+        wait = UntilNextLook(*own, absl::Now());
+    }
+    wake.wait_for(lock, stop, absl::ToChronoMilliseconds(wait), [] { return false; });
   }
 }
 
