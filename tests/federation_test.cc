@@ -307,7 +307,7 @@ TEST(Federation, ASiteThatHasLeftIsNoneAnyMore) {
 TEST(Federation, CertificatesAreRenewedWhileAllWork) {
   Hospitals hospitals;
   hospitals.Kill("server");
-  const Hospitals::How brief{.environment = {{"MANAKO_CERTIFICATE_SECONDS", "12"}}};
+  const Hospitals::How brief{.environment = {{"MANAKO_CERTIFICATE_SECONDS", "24"}}};
   fs::remove(hospitals.central() + "/server.pem");  // made anew at the start
   hospitals.Start("server", brief);
   const ProcessResult invited =
@@ -335,7 +335,7 @@ TEST(Federation, CertificatesAreRenewedWhileAllWork) {
   int runs = 0;
   const auto passed = [&] { return std::chrono::steady_clock::now() - begun; };
   while (passed() < std::chrono::seconds(90) &&
-         (passed() < std::chrono::seconds(28) || times("server", "certificate is renewed") < 2 ||
+         (passed() < std::chrono::seconds(34) || times("server", "certificate is renewed") < 2 ||
           times("south", "certificate was renewed") < 2)) {
     const std::string run = hospitals.CreateRun("sites = [\"south\"]");
     ASSERT_TRUE(hospitals.WaitUntilFinished(run, [] {}))

@@ -204,7 +204,7 @@ bool NeedsRenewal(const Certificate& certificate, absl::Time now) {
 }
 
 absl::Duration UntilNextLook(const Certificate& certificate, absl::Time now) {
-  return std::clamp((certificate.not_after - now) / 10, absl::Milliseconds(200), absl::Hours(6));
+  return std::clamp((certificate.not_after - now) / 10, absl::Seconds(1), absl::Hours(6));
 }
 
 absl::StatusOr<std::string> SiteOf(const Certificate& certificate) {
