@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
@@ -203,6 +204,56 @@ TEST(Federation, SurvivesKillsAtRandomMoments) {
              runs * 9);
 }
 
+// A run that is interrupted in its second round: the server's state is backed up, put back in
+// another folder, and the run ends there with the same bits.
+TEST(Federation, ARestoredBackupGoesOnToTheSameBits) {
+  for (const bool tar : {false, true}) {
+    Hospitals hospitals;
+    hospitals.StartAll();
+    const std::string run = hospitals.CreateRun();
+    const auto kept = [&] {
+      int updates = 0;
+      for (const auto& event : hospitals.Events())
+        updates += event.value("event", "") == "update_kept" ? 1 : 0;
+      return updates;
+    };
+    for (int i = 0; i < 5000 && kept() < 4; ++i) Hospitals::SleepMs(5);
+    ASSERT_GE(kept(), 4);
+    for (const std::string& site : Hospitals::Sites()) hospitals.Kill(site);
+    // Once of a server that works, once of one that was killed.
+    if (tar) hospitals.Kill("server");
+    const std::string backup = hospitals.path(tar ? "backup.tar" : "backup");
+    const ProcessResult done = RunManako({"server", "backup", hospitals.central(), backup});
+    ASSERT_EQ(done.exit_code, 0) << done.err;
+    EXPECT_EQ(done.err, "");
+    const ProcessResult again = RunManako({"server", "backup", hospitals.central(), backup});
+    EXPECT_EQ(again.exit_code, 2);
+    EXPECT_THAT(again.err, HasSubstr("overwrites nothing"));
+    if (!tar) hospitals.Kill("server");
+    fs::remove_all(hospitals.central());
+    fs::create_directory(hospitals.path("restored"));
+    const ProcessResult restored =
+        RunProcess(tar ? ProcessOptions{.program = "/bin/tar",
+                                        .arguments = {"-C", hospitals.path("restored"),
+                                                      "--strip-components=1", "-xpf", backup}}
+                       : ProcessOptions{.program = "/bin/cp",
+                                        .arguments = {"-aT", backup, hospitals.path("restored")}});
+    ASSERT_EQ(restored.exit_code, 0) << restored.err;
+    EXPECT_EQ(fs::status(hospitals.path("restored/ca.key")).permissions(),
+              fs::perms::owner_read | fs::perms::owner_write);
+    hospitals.UseCentral("restored");
+    hospitals.Start("server");
+    EXPECT_GE(kept(), 4);  // server.log is made anew
+    hospitals.StartAll();
+    ASSERT_TRUE(hospitals.WaitUntilFinished(run, [] {})) << hospitals.Show(run).dump(2);
+    EXPECT_EQ(hospitals.Digest(run, 3), StudyDigest());
+    ExpectGoodBooks(hospitals, run);
+    for (const std::string& site : Hospitals::Sites()) {
+      EXPECT_EQ(RunManako({"site", "ledger", hospitals.site(site), "--verify"}).exit_code, 0);
+    }
+  }
+}
+
 TEST(Federation, ARevokedSiteEndsAndSaysWhy) {
   Hospitals hospitals;
   hospitals.Start("east");
@@ -225,13 +276,20 @@ TEST(Federation, ASiteThatHasLeftIsNoneAnyMore) {
   for (int i = 0;
        i < 500 && RunManako({"site", "status", east}).out.find("running") == std::string::npos; ++i)
     Hospitals::SleepMs(20);
+  ASSERT_TRUE(hospitals.WaitUntilSays("east", "connected to"));
+  Hospitals::SleepMs(500);  // now it asks for work, and is not answered
   ProcessResult left = RunManako({"site", "leave", east});
   EXPECT_EQ(left.exit_code, 2);
   EXPECT_THAT(left.err, HasSubstr("stop it first"));
   RunManako({"site", "stop", east});
   ProcessResult ended;
-  // It may be waiting at the server, which is for half a minute at most.
-  for (int i = 0; i < 3000 && !hospitals.Ended("east", &ended); ++i) Hospitals::SleepMs(20);
+  // At once, though it waits at the server for work.
+  bool has_ended = false;
+  for (int i = 0; i < 150 && !has_ended; ++i) {
+    has_ended = hospitals.Ended("east", &ended);
+    Hospitals::SleepMs(20);
+  }
+  EXPECT_TRUE(has_ended) << "it still runs, 3 s after it was stopped";
   left = RunManako({"site", "leave", east, "--why", "the study is over"});
   EXPECT_EQ(left.exit_code, 0) << left.err;
   EXPECT_FALSE(fs::exists(east + "/site.key"));
@@ -242,6 +300,80 @@ TEST(Federation, ASiteThatHasLeftIsNoneAnyMore) {
   EXPECT_EQ(again.exit_code, 2);
   EXPECT_THAT(again.err, HasSubstr("has left"));
   EXPECT_EQ(RunManako({"site", "ledger", east, "--verify"}).exit_code, 0);
+}
+
+// Certificates of some seconds: server and site renew theirs while they work, more than twice, and
+// run after run ends as it should, long after the first ones have expired.
+TEST(Federation, CertificatesAreRenewedWhileAllWork) {
+  Hospitals hospitals;
+  hospitals.Kill("server");
+  const Hospitals::How brief{.environment = {{"MANAKO_CERTIFICATE_SECONDS", "24"}}};
+  fs::remove(hospitals.central() + "/server.pem");  // made anew at the start
+  hospitals.Start("server", brief);
+  const ProcessResult invited =
+      RunManako({"server", "invite", hospitals.central(), "--site", "south"});
+  ASSERT_EQ(invited.exit_code, 0) << invited.err;
+  const std::string south = hospitals.site("south");
+  const ProcessResult joined = RunManako({"site", "join", Lines(invited.out).at(0), south, "--data",
+                                          Hospitals::union_manifest(), "--group-column", "patient",
+                                          "--split-column", "split"});
+  ASSERT_EQ(joined.exit_code, 0) << joined.err;
+  const std::string first_server = Slurp(hospitals.central() + "/server.pem"),
+                    first_site = Slurp(south + "/site.pem");
+  for (const auto& [key, value] : std::vector<std::pair<std::string, std::string>>{
+           {"approval", "\"none\""}, {"threads", "1"}, {"reports", "\"scores\""}})
+    hospitals.Configure("south", key, value);
+  hospitals.Start("south");
+  const auto begun = std::chrono::steady_clock::now();
+  const auto times = [&](const std::string& who, const std::string& what) {
+    const std::string said = hospitals.Said(who);
+    int found = 0;
+    for (size_t at = said.find(what); at != std::string::npos; at = said.find(what, at + 1))
+      ++found;
+    return found;
+  };
+  int runs = 0;
+  const auto passed = [&] { return std::chrono::steady_clock::now() - begun; };
+  while (passed() < std::chrono::seconds(90) &&
+         (passed() < std::chrono::seconds(34) || times("server", "certificate is renewed") < 2 ||
+          times("south", "certificate was renewed") < 2)) {
+    const std::string run = hospitals.CreateRun("sites = [\"south\"]");
+    ASSERT_TRUE(hospitals.WaitUntilFinished(run, [] {}))
+        << hospitals.Show(run).dump(2) << hospitals.Said("south") << hospitals.Said("server");
+    ++runs;
+  }
+  EXPECT_GE(times("server", "certificate is renewed"), 2) << hospitals.Said("server");
+  EXPECT_GE(times("south", "certificate was renewed"), 2) << hospitals.Said("south");
+  EXPECT_TRUE(hospitals.Runs("south")) << hospitals.Said("south");
+  EXPECT_NE(Slurp(hospitals.central() + "/server.pem"), first_server);
+  EXPECT_NE(Slurp(south + "/site.pem"), first_site);
+  EXPECT_GE(runs, 2);
+}
+
+// A run in which one site sends histograms and the others scores: all places tell the same AUC, had
+// in the same way; and what a site has done of a run that is over stays to be seen there.
+TEST(Federation, TheBooksAndTheReportAgree) {
+  Hospitals hospitals;
+  hospitals.Configure("east", "reports", "\"histograms\"");
+  hospitals.StartAll();
+  const std::string run = hospitals.CreateRun("bins = 20");
+  ASSERT_TRUE(hospitals.WaitUntilFinished(run, [] {})) << hospitals.Show(run).dump(2);
+  const auto shown = hospitals.Show(run);
+  const auto report =
+      nlohmann::json::parse(RunManako({"run", "report", hospitals.central(), run, "--json"}).out);
+  const auto& of_round = shown["rounds"][3]["metrics"];
+  EXPECT_EQ(shown["best_round"], 3);
+  EXPECT_EQ(of_round["method"], "histograms");
+  EXPECT_EQ(report["result"]["method"], "histograms");
+  EXPECT_NEAR(of_round["test_auc"].get<double>(), report["result"]["auc"]["value"].get<double>(),
+              1e-12);
+  EXPECT_EQ(of_round["test_images"], report["result"]["tested"]);
+  std::string status;
+  for (int i = 0; i < 500 && status.find("ended") == std::string::npos; ++i) {
+    status = RunManako({"site", "status", hospitals.site("east")}).out;
+    Hospitals::SleepMs(20);
+  }
+  EXPECT_THAT(status, HasSubstr("3/3")) << status;
 }
 
 TEST(Federation, BadCommandsGetOneLine) {
@@ -260,6 +392,62 @@ TEST(Federation, BadCommandsGetOneLine) {
   EXPECT_THAT(line({"site", "start", folder / "s"}), HasSubstr("site join"));
   EXPECT_THAT(line({"run", "list", folder / "nothing"}), HasSubstr("server init"));
   EXPECT_FALSE(fs::exists(folder / "nothing"));
+}
+
+// Why a join is refused, to the person at the site: one line, what became of the invitation and
+// what to do; and at the central hospital the list of them.
+TEST(Federation, ARefusedInvitationSaysWhy) {
+  Hospitals hospitals;
+  const auto invite = [&](const std::string& central, const std::string& site,
+                          const std::string& hours = "72") {
+    const ProcessResult invited =
+        RunManako({"server", "invite", central, "--site", site, "--hours", hours});
+    EXPECT_EQ(invited.exit_code, 0) << invited.err;
+    return Lines(invited.out).at(0);
+  };
+  int folders = 0;
+  const auto join = [&](const std::string& invitation) {
+    return RunManako({"site", "join", invitation, hospitals.path("new" + std::to_string(folders++)),
+                      "--data", Hospitals::union_manifest()});
+  };
+  const auto refusal = [&](const std::string& invitation) {
+    const ProcessResult joined = join(invitation);
+    EXPECT_EQ(joined.exit_code, 2) << joined.err;
+    EXPECT_EQ(Lines(joined.err).size(), 1u) << joined.err;
+    return joined.err;
+  };
+  const std::string good = invite(hospitals.central(), "south");
+  ASSERT_EQ(join(good).exit_code, 0);
+  EXPECT_THAT(refusal(good), HasSubstr("this invitation was used on 2"));
+  EXPECT_THAT(refusal(good), HasSubstr("somebody else may have joined as south"));
+  const std::string brief = invite(hospitals.central(), "brief", "0.0001");
+  Hospitals::SleepMs(500);
+  EXPECT_THAT(refusal(brief), HasSubstr("has expired: it could be used until 2"));
+  const std::string older = invite(hospitals.central(), "twice"),
+                    newer = invite(hospitals.central(), "twice");
+  EXPECT_THAT(refusal(older), HasSubstr("when a newer one was made"));
+  ASSERT_EQ(RunManako({"server", "revoke", hospitals.central(), "--site", "twice"}).exit_code, 0);
+  EXPECT_THAT(refusal(newer), HasSubstr("by the central hospital: ask them whether"));
+  // Of this authority, but unknown to this server: no word of which sites there are.
+  const std::string copy = hospitals.path("copy");
+  ASSERT_EQ(RunManako({"server", "backup", hospitals.central(), copy}).exit_code, 0);
+  const std::string unknown = refusal(invite(copy, "south2"));
+  EXPECT_THAT(unknown, HasSubstr("is not known at the central hospital: ask them for another"));
+  EXPECT_EQ(unknown.find("south2"), std::string::npos);
+  const auto open = invite(hospitals.central(), "open");
+  const auto shown =
+      nlohmann::json::parse(RunManako({"server", "show", hospitals.central(), "--json"}).out);
+  std::map<std::string, std::string> states;
+  for (const auto& invitation : shown["invitations"])
+    states[invitation["site"].get<std::string>()] += invitation["state"].get<std::string>() + " ";
+  EXPECT_EQ(states["south"], "used ");
+  EXPECT_EQ(states["brief"], "expired ");
+  EXPECT_EQ(states["twice"], "withdrawn withdrawn ");
+  EXPECT_EQ(states["open"], "open ");
+  EXPECT_EQ(shown.dump().find(open.substr(100, 40)), std::string::npos);  // no token is shown
+  const ProcessResult text = RunManako({"server", "show", hospitals.central()});
+  EXPECT_THAT(text.out, HasSubstr("its server works"));
+  EXPECT_THAT(text.out, HasSubstr("a newer one was made"));
 }
 
 // Nothing is sent to a server of another authority than the invitation's, and the person reads why.

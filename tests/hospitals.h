@@ -28,7 +28,9 @@ class Hospitals {
   // trains on.
   static std::string union_manifest();
   static int port();
-  std::string central() const { return folder_ / "central"; }
+  std::string central() const { return folder_ / central_; }
+  // Another folder of `path()`'s is the central hospital's from the server's next start on.
+  void UseCentral(const std::string& name) { central_ = name; }
   std::string site(const std::string& name) const { return folder_ / name; }
   std::string path(const std::string& name) const { return folder_ / name; }
 
@@ -89,6 +91,7 @@ class Hospitals {
   void Hear(const std::string& who, const std::string& err);
 
   TemporaryFolder folder_;
+  std::string central_ = "central";
   std::map<std::string, std::unique_ptr<Process>> processes_;
   std::map<std::string, std::string> said_;  // by those that have ended
   // Runs and rounds whose update the server had when the site's present process began: it must not

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <string>
 #include <thread>
@@ -16,6 +17,7 @@
 #include "apps/manako/output.h"
 #include "apps/manako/web_admin.h"
 #include "base/status_macros.h"
+#include "server/backup.h"
 #include "server/enrolment.h"
 #include "server/event_log.h"
 #include "server/receipt_log.h"
@@ -27,7 +29,7 @@ namespace manako {
 namespace {
 
 struct ServerFlags {
-  std::string folder, site, why, listen, user = "admin";
+  std::string folder, site, why, listen, to, user = "admin";
   CentralOptions central;
   double hours = 72;
   int threads = 0;
@@ -54,8 +56,9 @@ void LogLine(std::string_view line) {
   }
 }
 
-// Each connection takes a descriptor, strangers' too: as many as the system lets this process have.
-void AllowManyConnections() {
+// Each connection takes a descriptor, strangers' too, and each file of a backup: as many as the
+// system lets this process have.
+void AllowManyDescriptors() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
@@ -88,7 +91,7 @@ absl::Status Start(const ServerFlags& flags) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
-  AllowManyConnections();
+  AllowManyDescriptors();
   Server::Deps deps;
   deps.store = store.get();
   deps.now_ms = NowMs;
@@ -130,8 +133,12 @@ absl::Status Start(const ServerFlags& flags) {
   // A server works for years: its certificate is made anew in time, with a new listener, to which
   // the sites come back by themselves.
   int signal = 0;
-  const timespec some_hours = {6 * 3600, 0};
-  while ((signal = sigtimedwait(&signals, nullptr, &some_hours)) < 0) {
+  const auto next_look = [&] {
+    const int64_t ms = enrolment->UntilNextLookMs(NowMs());
+    return timespec{ms / 1000, ms % 1000 * 1'000'000};
+  };
+  for (timespec wait = next_look(); (signal = sigtimedwait(&signals, nullptr, &wait)) < 0;
+       wait = next_look()) {
     if (errno != EAGAIN || !enrolment->CertificateIsDue(NowMs())) continue;
     log("The server's certificate is renewed: sites connect anew.");
     network.store(nullptr);  // the port is free again once its last user is done with it
@@ -141,6 +148,59 @@ absl::Status Start(const ServerFlags& flags) {
   log("The server ends; what was done is kept. Runs go on when it is started again.");
   std::fflush(nullptr);
   _exit(kDone);
+}
+
+// The federation on one page: who it is, until when, who was invited and what became of it.
+absl::Status Show(const ServerFlags& flags) {
+  MANAKO_RETURN_IF_ERROR(CheckCentral(flags.folder));
+  MANAKO_ASSIGN_OR_RETURN(const auto store, FederationStore::Open(flags.folder + "/federation.db"));
+  MANAKO_ASSIGN_OR_RETURN(const auto enrolment, Enrolment::Open(flags.folder, store.get()));
+  MANAKO_ASSIGN_OR_RETURN(const auto sites, store->Sites());
+  MANAKO_ASSIGN_OR_RETURN(const auto invitations, store->Invitations());
+  const int64_t now = NowMs();
+  std::map<std::string, int> states;
+  for (const SiteRecord& site : sites) ++states[site.state];
+  nlohmann::json json = {{"name", enrolment->federation()},
+                         {"host", enrolment->host()},
+                         {"port", enrolment->port()},
+                         {"authority_sha256", enrolment->authority().fingerprint},
+                         {"server_runs", Ring(flags.folder)},
+                         {"sites", states},
+                         {"invitations", nlohmann::json::array()}};
+  std::vector<std::vector<std::string>> rows = {{"INVITED", "STATE", "MADE", "GOOD UNTIL", ""}};
+  for (const auto& invitation : invitations) {
+    const std::string state = invitation.StateAt(now);
+    json["invitations"].push_back({{"site", invitation.site},
+                                   {"state", state},
+                                   {"created_ms", invitation.created_ms},
+                                   {"expires_ms", invitation.expires_ms},
+                                   {"used_ms", invitation.used_ms},
+                                   {"withdrawn_ms", invitation.withdrawn_ms},
+                                   {"why", invitation.why}});
+    rows.push_back(
+        {invitation.site, state, ShowTime(invitation.created_ms), ShowTime(invitation.expires_ms),
+         state == "used" ? "on " + ShowTime(invitation.used_ms)
+         : state == "withdrawn"
+             ? fmt::format("on {}: {}", ShowTime(invitation.withdrawn_ms), invitation.why)
+             : ""});
+  }
+  if (flags.json) {
+    PrintJson(json);
+    return absl::OkStatus();
+  }
+  fmt::print("\"{}\": sites reach it as {}:{}; its server {}\n", enrolment->federation(),
+             enrolment->host(), enrolment->port(),
+             json["server_runs"].get<bool>() ? "works" : "does not run");
+  std::string text;
+  for (const auto& [state, count] : states)
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", count, state);
+  fmt::print("Sites: {}\n\n", text.empty() ? "none yet" : text);
+  if (invitations.empty()) {
+    fmt::print("No invitation yet: manako server invite {} --site NAME\n", flags.folder);
+  } else {
+    PrintTable(rows);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Password(const ServerFlags& flags) {
@@ -213,6 +273,21 @@ absl::Status Sites(const ServerFlags& flags) {
   return absl::OkStatus();
 }
 
+absl::Status Backup(const ServerFlags& flags) {
+  AllowManyDescriptors();
+  std::string to = flags.to;
+  while (to.size() > 1 && to.back() == '/') to.pop_back();
+  MANAKO_ASSIGN_OR_RETURN(const BackupSummary done, BackUpCentral(flags.folder, to, NowMs()));
+  for (const std::string& problem : done.problems)
+    fmt::print(stderr, "WARNING: {}: it is so in the backup, too\n", problem);
+  fmt::print(
+      "{}: {} files, {:.1f} MB. It holds ca.key: who has it is the federation.\n"
+      "To restore it: {}, then manako server start FOLDER. Never run both.\n",
+      to, done.files, static_cast<double>(done.bytes) / 1e6,
+      to.ends_with(".tar") ? fmt::format("tar -xpf {}", to) : fmt::format("cp -a {} FOLDER", to));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 void AddServerCommand(CLI::App& app, int* exit_code) {
@@ -257,6 +332,11 @@ void AddServerCommand(CLI::App& app, int* exit_code) {
   add("password", "Let somebody sign in to the web page", Password)
       ->add_option("--user", flags->user, "Who")
       ->capture_default_str();
+  add("backup", "Copy the federation's state, of one moment, while the server works or not", Backup)
+      ->add_option("to", flags->to, "What to make: a folder, or a file whose name ends in .tar")
+      ->required();
+  add("show", "Show the federation, and the invitations with what became of them", Show)
+      ->add_flag("--json", flags->json, "For machines");
   CLI::App* sites = add("sites", "List the sites", Sites);
   sites->add_flag("--json", flags->json, "For machines");
 }

@@ -198,7 +198,7 @@ absl::Status RenewIfDue(const SiteFlags& flags, const Connection& connection) {
   return absl::OkStatus();
 }
 
-// Looks every few hours, as a site works for months.
+// Looks every few hours, as a site works for months; more often where the end is near.
 void KeepCertificate(const SiteFlags& flags, const Connection& connection, std::stop_token stop) {
   std::mutex mutex;
   std::condition_variable_any wake;
@@ -206,7 +206,12 @@ void KeepCertificate(const SiteFlags& flags, const Connection& connection, std::
   while (!stop.stop_requested()) {
     if (const absl::Status status = RenewIfDue(flags, connection); !status.ok())
       LogLine(MessageOf(status));
-    wake.wait_for(lock, stop, std::chrono::hours(6), [] { return false; });
+    absl::Duration wait = absl::Minutes(1);
+    if (const auto pem = ReadFile(Pem(flags), 1 << 20); pem.ok()) {
+      if (const auto own = ParseCertificate(*pem); own.ok())
+        wait = UntilNextLook(*own, absl::Now());
+    }
+    wake.wait_for(lock, stop, absl::ToChronoMilliseconds(wait), [] { return false; });
   }
 }
 
@@ -236,8 +241,8 @@ absl::Status Start(const SiteFlags& flags) {
   options.threads = threads;
   options.longest_retry_seconds = 10;
   options.retry_seed = std::hash<std::string>{}(config.server.site);
-  SiteAgent agent(
-      options, {connection.channel.get(), work.get(), store.get(), ledger.get(), NowMs, LogLine});
+  SiteAgent agent(options, {connection.channel.get(), work.get(), store.get(), ledger.get(), NowMs,
+                            LogLine, [&] { connection.channel->Cancel(); }});
   if (const auto greeting = connection.channel->Hello(NowMs()); greeting.ok()) {
     LogLine(fmt::format("Site {} of \"{}\": connected to {} (version {})", greeting->site,
                         greeting->federation, config.server.address, greeting->software));
@@ -262,8 +267,6 @@ absl::Status Start(const SiteFlags& flags) {
   }).detach();
   const std::jthread renewal(
       [&](std::stop_token ended) { KeepCertificate(flags, connection, std::move(ended)); });
-  // A call that waits for the server must not keep the site from ending.
-  const std::stop_callback wake(stop.get_token(), [&] { connection.channel->Cancel(); });
   const absl::Status ended = agent.Run(stop.get_token());
   if (ended.ok()) LogLine("The site has ended.");
   if (!ended.ok()) return ended;

@@ -77,6 +77,7 @@ class StoreAdmin : public ServerAdmin {
 
   absl::StatusOr<std::vector<SiteInfo>> Sites() override {
     MANAKO_ASSIGN_OR_RETURN(const auto records, store_->Sites());
+    MANAKO_ASSIGN_OR_RETURN(const auto invitations, store_->Invitations());
     std::vector<SiteInfo> sites;
     for (const SiteRecord& record : records) {
       SiteInfo site;
@@ -89,6 +90,13 @@ class StoreAdmin : public ServerAdmin {
       site.version = record.version;
       site.address = record.address;
       site.status = StatusFromJson(record.status);
+      for (const auto& invitation : invitations) {
+        if (invitation.site != record.name) continue;
+        site.invitations.push_back({invitation.StateAt(NowMs()), invitation.created_ms,
+                                    invitation.expires_ms, invitation.used_ms,
+                                    invitation.withdrawn_ms});
+        site.invitation_expires_ms = invitation.expires_ms;
+      }
       sites.push_back(std::move(site));
     }
     return sites;

@@ -298,7 +298,10 @@ absl::Status Database::Migrate(std::span<const std::string_view> steps) {
   }
 }
 
-absl::Status Database::Backup(const std::string& to) const {
+absl::Status Database::Backup(const std::string& to) const { return Backup(to, nullptr); }
+
+absl::Status Database::Backup(const std::string& to,
+                              const std::function<absl::Status()>& at_that_moment) const {
   // The place is taken, private, by a file of an atomic writer: SQLite fills it, the writer puts it
   // under its name.
   MANAKO_ASSIGN_OR_RETURN(auto place, AtomicFileWriter::Create(to, 0600));
@@ -306,6 +309,15 @@ absl::Status Database::Backup(const std::string& to) const {
   {
     MANAKO_ASSIGN_OR_RETURN(auto source, Connect(*path_, SQLITE_OPEN_READWRITE));
     sqlite3_busy_timeout(source->db_, 5000);
+    if (at_that_moment) {
+      // With the write lock taken by another connection, what this one begins to read is what is
+      // there now, and stays what it reads.
+      MANAKO_ASSIGN_OR_RETURN(auto still, Connect(*path_, SQLITE_OPEN_READWRITE));
+      sqlite3_busy_timeout(still->db_, 5000);
+      MANAKO_ASSIGN_OR_RETURN(const Transaction lock, Transaction::Begin(still.get()));
+      MANAKO_RETURN_IF_ERROR(source->RunScript("BEGIN; SELECT count(*) FROM sqlite_schema"));
+      MANAKO_RETURN_IF_ERROR(at_that_moment());
+    }
     MANAKO_ASSIGN_OR_RETURN(auto copy, Connect(temporary, SQLITE_OPEN_READWRITE));
     // Nobody sees the copy before it is synced and renamed, so it needs no journal.
     MANAKO_RETURN_IF_ERROR(copy->RunScript("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF"));

@@ -10,6 +10,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -172,6 +173,10 @@ class Database {
   // It reads through a connection of its own: any thread may call it without the owner's lock, and
   // writers go on meanwhile.
   absl::Status Backup(const std::string& to) const;
+  // The same, of one moment: `at_that_moment` is called while no process can write to the database,
+  // so that what it sees elsewhere fits the copy. It must be quick; its error is given back.
+  absl::Status Backup(const std::string& to,
+                      const std::function<absl::Status()>& at_that_moment) const;
 
  private:
   friend class Transaction;

@@ -42,9 +42,7 @@ absl::Status FederatedRunConfig::Validate() const {
              InvalidArgument("run.quorum is {}, but run.deadline_minutes is 0: a round without a "
                              "deadline waits for all, so give a deadline",
                              run.quorum));
-  // Counting a late update in the next round needs the model that it was trained from, which the
-  // server does not keep yet.
-  rules.OneOf("run.late", run.late, {"drop"});
+  rules.OneOf("run.late", run.late, {"drop", "next"});
   rules.OneOf("run.encoding", run.encoding, {"float32", "bfloat16", "float16", "int8"});
   rules.That(
       run.max_norm_ratio == 0 || (run.max_norm_ratio >= 1 && std::isfinite(run.max_norm_ratio)),

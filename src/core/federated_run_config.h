@@ -23,7 +23,7 @@ struct RunSettings {
   double cohort_share = 1;  // of the ready sites, drawn anew for each round
   double deadline_minutes = 0;   // of a round, from its opening; 0: none, the round waits for all
   double extension_minutes = 0;  // once, when the quorum is missed at the deadline
-  std::string late = "drop";     // an update behind its round's end: drop
+  std::string late = "drop";     // an update behind its round's end: drop, next
   std::string encoding =
       "float32";  // of updates and models on the wire: float32, bfloat16, float16, int8
   double max_norm_ratio = 10;  // an update that changes the model more than so many times the
@@ -77,7 +77,7 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("run", "deadline_minutes", c.run.deadline_minutes, "Deadline of a round (0: none)");
   visit("run", "extension_minutes", c.run.extension_minutes,
         "Extension where the quorum is missed");
-  visit("run", "late", c.run.late, "Late updates: drop");
+  visit("run", "late", c.run.late, "Late updates: drop, next (count in the round behind theirs)");
   visit("run", "encoding", c.run.encoding, "On the wire: float32, bfloat16, float16, int8");
   visit("run", "max_norm_ratio", c.run.max_norm_ratio,
         "Largest change, in medians of the round (0: off)");

@@ -82,11 +82,20 @@ json ToJson(const FederationInfo& info) {
 }
 
 json ToJson(const SiteInfo& info) {
+  json invitations = json::array();
+  for (const InvitationState& invitation : info.invitations) {
+    invitations.push_back({{"state", invitation.state},
+                           {"created_ms", invitation.created_ms},
+                           {"expires_ms", invitation.expires_ms},
+                           {"used_ms", invitation.used_ms},
+                           {"withdrawn_ms", invitation.withdrawn_ms}});
+  }
   return {{"name", info.name},
           {"state", info.state},
           {"why", info.why},
           {"online", info.online},
           {"invitation_expires_ms", info.invitation_expires_ms},
+          {"invitations", std::move(invitations)},
           {"enrolled_ms", info.enrolled_ms},
           {"seen_ms", info.seen_ms},
           {"revoked_ms", info.revoked_ms},

@@ -30,6 +30,12 @@ struct FederationInfo {
   int64_t now_ms = 0, started_ms = 0;
 };
 
+// An invitation that was made, and what became of it.
+struct InvitationState {
+  std::string state;  // open, used, withdrawn, expired
+  int64_t created_ms = 0, expires_ms = 0, used_ms = 0, withdrawn_ms = 0;
+};
+
 struct SiteInfo {
   std::string name;
   std::string state;  // invited, enrolled, revoked
@@ -39,7 +45,8 @@ struct SiteInfo {
   int64_t enrolled_ms = 0, seen_ms = 0, revoked_ms = 0;
   int64_t certificate_expires_ms = 0;
   std::string version, address;
-  SiteStatus status;  // the last that it said
+  SiteStatus status;                         // the last that it said
+  std::vector<InvitationState> invitations;  // oldest first
 };
 
 // What became of asking a site in a round.

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
 #include <ctime>
 #include <optional>
 
@@ -197,7 +198,13 @@ absl::StatusOr<std::vector<Certificate>> ParseChain(std::string_view pem) {
 }
 
 bool NeedsRenewal(const Certificate& certificate, absl::Time now) {
-  return certificate.not_after - now < (certificate.not_after - certificate.not_before) / 3;
+  // The time before it was made does not count.
+  const absl::Duration life = certificate.not_after - certificate.not_before - kBackdated;
+  return certificate.not_after - now < life / 3;
+}
+
+absl::Duration UntilNextLook(const Certificate& certificate, absl::Time now) {
+  return std::clamp((certificate.not_after - now) / 10, absl::Seconds(1), absl::Hours(6));
 }
 
 absl::StatusOr<std::string> SiteOf(const Certificate& certificate) {

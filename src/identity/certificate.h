@@ -83,6 +83,8 @@ absl::StatusOr<Certificate> SignSiteRequest(const CertificateAuthority& authorit
 
 // Less than a third of its validity is left.
 bool NeedsRenewal(const Certificate& certificate, absl::Time now);
+// How long whoever keeps it may wait before the next look: six hours, or a tenth of what is left.
+absl::Duration UntilNextLook(const Certificate& certificate, absl::Time now);
 
 // What a site does with the chain that a server has presented: the authority is the one whose
 // fingerprint it knows, the server's certificate is signed by it, for a server, for this host, and

@@ -152,7 +152,7 @@ TEST_F(CertificateTest, WhatCannotBeInACertificateIsRefused) {
 
 TEST_F(CertificateTest, RenewalComesWithTheLastThird) {
   Certificate certificate;
-  certificate.not_before = kNow;
+  certificate.not_before = kNow - kBackdated;
   certificate.not_after = kNow + kDay * 90;
   EXPECT_FALSE(NeedsRenewal(certificate, kNow));
   EXPECT_FALSE(NeedsRenewal(certificate, kNow + kDay * 60));

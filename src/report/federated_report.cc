@@ -13,6 +13,7 @@
 #include "report/arm_data.h"
 #include "report/arm_statistics.h"
 #include "report/html.h"
+#include "report/pooled/pooled_metrics.h"
 #include "report/protocol.h"
 #include "report/report_json.h"
 #include "report/stats/auc.h"
@@ -33,8 +34,6 @@ using Metric = std::pair<std::string, Estimate>;
 // Images of a class below which the report says that its numbers say little.
 constexpr int64_t kFewImages = 20;
 
-enum class Given : uint8_t { kMetrics, kHistograms, kScores };
-
 // A site's result of one set, checked: what can be used of it.
 struct SiteResult {
   std::string site;
@@ -42,31 +41,6 @@ struct SiteResult {
   Given given = Given::kMetrics;
   std::vector<int64_t> images{};  // per class: as tested, or else the agreed counts
 };
-
-bool HasScores(const EvaluationResult& r, size_t classes) {
-  const size_t n = r.labels.size();
-  return n > 0 && static_cast<int64_t>(n) == r.images && r.probabilities.size() == n * classes &&
-         std::all_of(r.labels.begin(), r.labels.end(),
-                     [&](int c) { return c >= 0 && static_cast<size_t>(c) < classes; }) &&
-         std::all_of(r.probabilities.begin(), r.probabilities.end(),
-                     [](float p) { return p >= 0 && p <= 1; });
-}
-
-bool HasHistogram(const EvaluationResult& r, int bins) {
-  int64_t images = 0;
-  for (const int64_t count : r.histogram) {
-    if (count < 0 || count > r.images) return false;
-    images += count;
-  }
-  return bins > 0 && r.bins == bins && r.histogram.size() == static_cast<size_t>(2 * bins) &&
-         images == r.images;
-}
-
-double AucOf(const EvaluationResult& r) {
-  const auto found = r.metrics.find("auc");
-  const bool good = found != r.metrics.end() && found->second >= 0 && found->second <= 1;
-  return good ? found->second : stats::kUndefined;
-}
 
 std::optional<double> AccuracyOf(const EvaluationResult& r) {
   const auto found = r.metrics.find("accuracy");
@@ -119,25 +93,7 @@ class Reader {
   }
 
   BinnedScores Histogram(const SiteResult& site) const {
-    BinnedScores binned;
-    const auto bins = static_cast<size_t>(run_.bins);
-    binned.negative.assign(bins, 0);
-    binned.positive.assign(bins, 0);
-    if (site.given == Given::kScores) {
-      for (size_t i = 0; i < site.sent->labels.size(); ++i) {
-        const double p = site.sent->probabilities[2 * i + static_cast<size_t>(task_.positive)];
-        const auto bin = std::min(bins - 1, static_cast<size_t>(p * run_.bins));
-        ++(site.sent->labels[i] == task_.positive ? binned.positive : binned.negative)[bin];
-      }
-    } else if (site.given == Given::kHistograms) {
-      const auto of = [&](int label) {
-        const auto begin = site.sent->histogram.begin() + label * run_.bins;
-        return std::vector<int64_t>(begin, begin + run_.bins);
-      };
-      binned.negative = of(1 - task_.positive);
-      binned.positive = of(task_.positive);
-    }
-    return binned;
+    return BinnedOf(*site.sent, run_.bins, task_.positive);
   }
   BinnedScores Histogram(const Results& results) const {
     BinnedScores sums;
@@ -149,12 +105,8 @@ class Reader {
   void Take(const std::string& name, const EvaluationResult& result, bool validation,
             Results& into) const {
     if (result.images <= 0) return;
-    SiteResult site{.site = name, .sent = &result};
-    if (HasScores(result, run_.classes.size())) {
-      site.given = Given::kScores;
-    } else if (task_.binary() && HasHistogram(result, run_.bins)) {
-      site.given = Given::kHistograms;
-    }
+    SiteResult site{
+        .site = name, .sent = &result, .given = GivenOf(result, task_.classes, run_.bins)};
     site.images.assign(run_.classes.size(), 0);
     if (site.given == Given::kScores) {
       for (const int label : result.labels) ++site.images[static_cast<size_t>(label)];
@@ -226,7 +178,7 @@ std::vector<Metric> RatesOf(const stats::Decisions& d) {
 }
 
 Estimate SiteMetricAuc(const ClassTask& task, const SiteResult& site) {
-  const double auc = AucOf(*site.sent);
+  const double auc = ToldAuc(*site.sent);
   if (std::isnan(auc)) return {};
   Estimate bare;
   bare.value = auc;
@@ -340,11 +292,6 @@ Threshold ChooseOnHistograms(const Reader& reader, const FederatedRun& run,
   }
   threshold.value = static_cast<double>(threshold.first_positive) / run.bins;
   return threshold;
-}
-
-const char* NameOf(Given given) {
-  static constexpr const char* kNames[] = {"metrics", "histograms", "scores"};
-  return kNames[static_cast<int>(given)];
 }
 
 Json MetricsJson(const std::vector<Metric>& metrics) {

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/random.h"
+#include "report/pooled/pooled_metrics.h"
 #include "report/stats/auc.h"
 #include "report/stats/test_fixtures.h"
 
@@ -250,6 +251,41 @@ TEST(FederatedReport, NonsenseFromASiteCountsAsNotSent) {
   ASSERT_TRUE(page.ok()) << page.status();
   EXPECT_THAT(*page, Not(HasSubstr("<script>alert(1)")));
   EXPECT_THAT(*page, HasSubstr("Himeji Eye Federation"));
+}
+
+// The books of a round (`run show`, the web page) and the report say the same of the same tests,
+// whatever the sites sent.
+TEST(FederatedReport, SaysWhatTheBooksOfTheRoundSay) {
+  constexpr int kBins = 4;
+  EvaluationResult scores = Told(8, 0.75, 0.5);
+  for (int i = 0; i < 8; ++i) {
+    const float p = 0.1f * static_cast<float>(i + (i % 3 == 0 ? 2 : 0));
+    scores.labels.push_back(i % 2);
+    scores.probabilities.insert(scores.probabilities.end(), {p, 1 - p});
+  }
+  EvaluationResult histogram = Histogram({1, 2, 3, 4}, {6, 3, 2, 0});
+  histogram.metrics = {{"auc", 0.8}};
+  const EvaluationResult told = Told(40, 0.9, 0.8);
+  EvaluationResult negative = Histogram({1, 1, -1, 4}, {5, 4, 0, 1});
+  negative.metrics = {{"auc", 0.6}};
+  const std::vector<std::pair<std::vector<EvaluationResult>, std::string>> cases = {
+      {{scores, scores}, "scores"},        {{scores, histogram}, "histograms"},
+      {{histogram, scores}, "histograms"}, {{histogram, histogram}, "histograms"},
+      {{scores, told}, "metrics"},         {{histogram, told}, "metrics"},
+      {{told, told}, "metrics"},           {{scores, negative}, "metrics"},
+      {{{}, histogram}, "histograms"}};
+  for (const auto& [sent, method] : cases) {
+    SCOPED_TRACE(method);
+    FederatedRun run = FinishedRun(kBins);
+    for (size_t site = 0; site < 2; ++site)
+      run.tests.push_back({1, "", run.sites[site].name, {}, sent[site]});
+    const Json result = BuildFederatedReport(run)["result"];
+    const PooledMetrics pooled = PoolResults(sent, 2, run.positive, kBins);
+    EXPECT_EQ(result["method"], method);
+    EXPECT_EQ(pooled.method, method);
+    EXPECT_NEAR(result["auc"]["value"].get<double>(), pooled.auc, 1e-12);
+    EXPECT_EQ(result["tested"], pooled.images);
+  }
 }
 
 TEST(FederatedReport, TheSameRunGivesTheSameBytes) {

@@ -84,7 +84,7 @@ absl::StatusOr<RoundState::Verdict> RoundState::Judge(const std::string& site, i
   }
   const auto ask = asks_.find(site);
   if (round < round_) {
-    const bool counts = options_.count_late && open_ && ask != asks_.end() &&
+    const bool counts = options_.count_late && open_ && round == round_ - 1 && ask != asks_.end() &&
                         ask->second.state == AskState::kWaiting;
     return counts ? Verdict::kCount : Verdict::kLate;
   }
@@ -105,8 +105,8 @@ void RoundState::AskAgain(const std::string& site) {
 }
 
 void RoundState::Answered(const std::string& site, const UpdateFacts& facts,
-                          const std::string& sha256, double l2) {
-  asks_[site] = {AskState::kAnswered, facts, sha256, l2, ""};
+                          const std::string& sha256, double l2, int trained_in) {
+  asks_[site] = {AskState::kAnswered, facts, sha256, l2, "", trained_in};
 }
 
 void RoundState::Gave(const std::string& site, AskState refused_or_failed, const std::string& why) {
@@ -192,6 +192,7 @@ nlohmann::json RoundState::ToJson() const {
                   {"sha256", ask.sha256},
                   {"l2", ask.l2},
                   {"why", ask.why}};
+    if (ask.trained_in > 0) asks[site]["trained_in"] = ask.trained_in;
   }
   return {{"round", round_},       {"open", open_},
           {"extended", extended_}, {"deadline_ms", deadline_ms_},
@@ -217,6 +218,7 @@ absl::Status RoundState::FromJson(const nlohmann::json& json) {
       ask.sha256 = value.at("sha256").get<std::string>();
       ask.l2 = value.at("l2").get<double>();
       ask.why = value.at("why").get<std::string>();
+      ask.trained_in = value.value("trained_in", 0);
       state.asks_[site] = std::move(ask);
     }
     *this = std::move(state);

@@ -32,6 +32,7 @@ struct Ask {
   std::string sha256;  // of its array file; empty in a study
   double l2 = 0;       // norm of the change
   std::string why;     // of a refusal or failure, one line
+  int trained_in = 0;  // the round before, where the answer is a late update for it; 0: this round
 };
 
 // One run's rounds. A state machine: it does nothing by itself, knows no clock, and depends on what
@@ -44,7 +45,7 @@ class RoundState {
     double cohort_share = 1;    // of the ready sites
     int64_t deadline_ms = 0;    // from a round's opening; 0: none
     int64_t extension_ms = 0;   // once, where the quorum is missed at the deadline
-    bool count_late = false;    // an update for a closed round counts in the open one
+    bool count_late = false;    // an update for the round just closed counts in the open one
     double max_norm_ratio = 0;  // of an update's norm to the round's median; 0: off
     uint64_t seed = 0;          // of the cohorts
   };
@@ -89,7 +90,7 @@ class RoundState {
   void AskAgain(const std::string& site);
   // It was kept.
   void Answered(const std::string& site, const UpdateFacts& facts, const std::string& sha256,
-                double l2);
+                double l2, int trained_in = 0);
   // It could not or would not. Nothing when it has already answered.
   void Gave(const std::string& site, AskState refused_or_failed, const std::string& why);
 

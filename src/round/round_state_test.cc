@@ -134,8 +134,16 @@ TEST(RoundState, ALateUpdateCountsInTheOpenRoundWhereTheRunSaysSo) {
   EXPECT_EQ(*state.Judge("b", 1, "y"), Verdict::kLate);  // no round is open
   ASSERT_TRUE(state.TryOpen(1200));
   EXPECT_EQ(*state.Judge("b", 1, "y"), Verdict::kCount);
-  state.Answered("b", {1, 1}, "y", 1);
+  state.Answered("b", {1, 1}, "y", 1, 1);
   EXPECT_EQ(*state.Judge("b", 1, "y"), Verdict::kLate);
+  RoundState copy(options);
+  ASSERT_TRUE(copy.FromJson(state.ToJson()).ok());
+  EXPECT_EQ(copy.asks().at("b").trained_in, 1);
+  state.Answered("a", {1, 1}, "x", 1);
+  state.Close();
+  ASSERT_TRUE(state.TryOpen(1300));
+  EXPECT_EQ(*state.Judge("b", 2, "z"), Verdict::kCount);
+  EXPECT_EQ(*state.Judge("b", 1, "z"), Verdict::kLate);  // two rounds behind
 }
 
 TEST(RoundState, RefusesAnUpdateThatIsFarLargerThanTheOthers) {

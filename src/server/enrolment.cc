@@ -1,5 +1,7 @@
 #include "server/enrolment.h"
 
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -12,6 +14,13 @@ namespace manako {
 namespace {
 
 absl::Time Time(int64_t ms) { return absl::FromUnixMillis(ms); }
+
+// Tests shorten it, to see certificates renewed; nothing makes it longer.
+absl::Duration Validity(absl::Duration usual) {
+  const char* seconds = std::getenv("MANAKO_CERTIFICATE_SECONDS");
+  const int given = seconds == nullptr ? 0 : std::atoi(seconds);
+  return given > 0 ? std::min(usual, absl::Seconds(given)) : usual;
+}
 
 std::vector<std::string> AllHosts(const CentralOptions& options) {
   std::vector<std::string> hosts = {options.host};
@@ -122,8 +131,9 @@ absl::StatusOr<Enrolment::Enrolled> Enrolment::Enrol(const std::string& token,
   const std::string hash = TokenHash(token);
   MANAKO_ASSIGN_OR_RETURN(const std::string site, store_->InvitedSite(hash, now_ms));
   MANAKO_ASSIGN_OR_RETURN(const PublicKey key, CheckSiteRequest(request_pem));
-  MANAKO_ASSIGN_OR_RETURN(const Certificate certificate,
-                          SignSiteRequest(authority_, request_pem, site, Time(now_ms)));
+  MANAKO_ASSIGN_OR_RETURN(
+      const Certificate certificate,
+      SignSiteRequest(authority_, request_pem, site, Time(now_ms), Validity(kSiteValidity)));
   MANAKO_RETURN_IF_ERROR(store_->Enrol(RecordOf(site, certificate, key), hash, now_ms));
   return Enrolled{site, federation_, certificate.pem, authority_.certificate.pem};
 }
@@ -132,8 +142,9 @@ absl::StatusOr<Enrolment::Enrolled> Enrolment::Renew(const std::string& site,
                                                      const std::string& request_pem,
                                                      int64_t now_ms) {
   MANAKO_ASSIGN_OR_RETURN(const PublicKey key, CheckSiteRequest(request_pem));
-  MANAKO_ASSIGN_OR_RETURN(const Certificate certificate,
-                          SignSiteRequest(authority_, request_pem, site, Time(now_ms)));
+  MANAKO_ASSIGN_OR_RETURN(
+      const Certificate certificate,
+      SignSiteRequest(authority_, request_pem, site, Time(now_ms), Validity(kSiteValidity)));
   MANAKO_RETURN_IF_ERROR(store_->Renewed(RecordOf(site, certificate, key)));
   return Enrolled{site, federation_, certificate.pem, authority_.certificate.pem};
 }
@@ -157,13 +168,18 @@ bool Enrolment::CertificateIsDue(int64_t now_ms) const {
   return !Serving(folder_ + "/server.pem", server_key_.public_key(), now_ms);
 }
 
+int64_t Enrolment::UntilNextLookMs(int64_t now_ms) const {
+  const auto serving = Serving(folder_ + "/server.pem", server_key_.public_key(), now_ms);
+  return serving ? absl::ToInt64Milliseconds(UntilNextLook(*serving, Time(now_ms))) : 1000;
+}
+
 absl::StatusOr<Certificate> Enrolment::ServerCertificate(int64_t now_ms) {
   const std::string path = folder_ + "/server.pem";
   if (auto certificate = Serving(path, server_key_.public_key(), now_ms))
     return *std::move(certificate);
-  MANAKO_ASSIGN_OR_RETURN(
-      Certificate fresh,
-      MakeServerCertificate(authority_, server_key_.public_key(), hosts_, Time(now_ms)));
+  MANAKO_ASSIGN_OR_RETURN(Certificate fresh,
+                          MakeServerCertificate(authority_, server_key_.public_key(), hosts_,
+                                                Time(now_ms), Validity(kServerValidity)));
   MANAKO_RETURN_IF_ERROR(WriteFileAtomically(path, fresh.pem));
   return fresh;
 }

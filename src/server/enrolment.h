@@ -62,6 +62,8 @@ class Enrolment {
   // The server's certificate, made anew when less than a third of its time is left.
   absl::StatusOr<Certificate> ServerCertificate(int64_t now_ms);
   bool CertificateIsDue(int64_t now_ms) const;
+  // How long CertificateIsDue() need not be asked.
+  int64_t UntilNextLookMs(int64_t now_ms) const;
   const PrivateKey& server_key() const { return server_key_; }
   const Certificate& authority() const { return authority_.certificate; }
   const std::string& federation() const { return federation_; }

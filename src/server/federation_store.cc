@@ -3,6 +3,7 @@
 #include <array>
 #include <utility>
 
+#include "absl/time/time.h"
 #include "base/status_macros.h"
 
 namespace manako {
@@ -10,7 +11,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::string_view, 1> kSchema = {R"(
+constexpr std::array<std::string_view, 2> kSchema = {R"(
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
 CREATE TABLE sites (
   name TEXT PRIMARY KEY, state TEXT NOT NULL, serial TEXT NOT NULL DEFAULT '', spki TEXT NOT NULL DEFAULT '',
@@ -43,7 +44,16 @@ CREATE TABLE events (
   seq INTEGER PRIMARY KEY AUTOINCREMENT, time_ms INTEGER NOT NULL, run TEXT NOT NULL, site TEXT NOT NULL,
   kind TEXT NOT NULL, fields TEXT NOT NULL) STRICT;
 CREATE INDEX events_by_run ON events (run, seq);
+)",
+                                                     R"(
+ALTER TABLE invitations ADD COLUMN withdrawn_ms INTEGER;
+ALTER TABLE invitations ADD COLUMN why TEXT NOT NULL DEFAULT '';
 )"};
+
+// Withdraws the open invitations of a site.
+constexpr std::string_view kWithdraw =
+    "UPDATE invitations SET withdrawn_ms = ?2, why = ?3 WHERE site = ?1 AND used_ms IS NULL AND "
+    "withdrawn_ms IS NULL";
 
 constexpr std::string_view kSiteColumns =
     "name, state, serial, spki, public_key, expires_ms, enrolled_ms, seen_ms, version, address, "
@@ -137,51 +147,91 @@ absl::Status FederationStore::AddInvitation(const std::string& site, const std::
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
   // A newer invitation takes the place of an unused one: of two that wander about in e-mails, one
   // works.
+  MANAKO_RETURN_IF_ERROR(database_->Run(kWithdraw, site, now_ms, "a newer one was made"));
   MANAKO_RETURN_IF_ERROR(
-      database_->Run("DELETE FROM invitations WHERE site = ?1 AND used_ms IS NULL", site));
-  MANAKO_RETURN_IF_ERROR(database_->Run("INSERT INTO invitations VALUES (?1, ?2, ?3, ?4, NULL)",
-                                        token_hash, site, now_ms, expires_ms));
+      database_->Run("INSERT INTO invitations (token_hash, site, created_ms, expires_ms) VALUES "
+                     "(?1, ?2, ?3, ?4)",
+                     token_hash, site, now_ms, expires_ms));
   MANAKO_RETURN_IF_ERROR(
       database_->Run("INSERT OR IGNORE INTO sites (name, state) VALUES (?1, 'invited')", site));
   return transaction.Commit();
 }
 
+std::string FederationStore::InvitationRecord::StateAt(int64_t now_ms) const {
+  return used_ms > 0           ? "used"
+         : withdrawn_ms > 0    ? "withdrawn"
+         : expires_ms < now_ms ? "expired"
+                               : "open";
+}
+
+absl::StatusOr<std::vector<FederationStore::InvitationRecord>> FederationStore::Invitations() {
+  const std::lock_guard lock(mutex_);
+  MANAKO_ASSIGN_OR_RETURN(
+      Statement rows,
+      database_->Prepare(
+          "SELECT site, created_ms, expires_ms, coalesce(used_ms, 0), "
+          "coalesce(withdrawn_ms, 0), why FROM invitations ORDER BY created_ms, site"));
+  return All(std::move(rows), [](const Statement& row) {
+    return InvitationRecord{row.Text(0), row.Int(1), row.Int(2),
+                            row.Int(3),  row.Int(4), row.Text(5)};
+  });
+}
+
 absl::StatusOr<std::string> FederationStore::InvitedSite(const std::string& token_hash,
                                                          int64_t now_ms) {
   const std::lock_guard lock(mutex_);
+  return InvitedSiteLocked(token_hash, now_ms);
+}
+
+absl::StatusOr<std::string> FederationStore::InvitedSiteLocked(const std::string& token_hash,
+                                                               int64_t now_ms) {
   MANAKO_ASSIGN_OR_RETURN(
       Statement found,
-      database_->Prepare("SELECT site, expires_ms, used_ms FROM invitations WHERE token_hash = ?1",
+      database_->Prepare("SELECT site, created_ms, expires_ms, coalesce(used_ms, 0), "
+                         "coalesce(withdrawn_ms, 0), why FROM invitations WHERE token_hash = ?1",
                          token_hash));
   MANAKO_ASSIGN_OR_RETURN(const bool row, found.Step());
   if (!row) {
     return absl::PermissionDeniedError(
-        "this invitation is not known here, or was withdrawn for a newer one: ask the central "
-        "hospital for another");
+        "this invitation is not known at the central hospital: ask them for another");
   }
-  if (!found.IsNull(2)) {
+  const InvitationRecord invitation{found.Text(0), found.Int(1), found.Int(2),
+                                    found.Int(3),  found.Int(4), found.Text(5)};
+  const auto when = [](int64_t ms) {
+    return absl::FormatTime("%Y-%m-%d %H:%M UTC", absl::FromUnixMillis(ms), absl::UTCTimeZone());
+  };
+  const std::string state = invitation.StateAt(now_ms);
+  if (state == "open") return invitation.site;
+  if (state == "used") {
+    return absl::PermissionDeniedError(fmt::format(
+        "this invitation was used on {}, and each is good once: ask the central hospital for "
+        "another; if nobody here has used it, tell them so, for somebody else may have joined as "
+        "{}",
+        when(invitation.used_ms), invitation.site));
+  }
+  if (state == "expired") {
     return absl::PermissionDeniedError(
-        "this invitation has been used: each is good for one site, once; ask the central hospital "
-        "for another");
+        fmt::format("this invitation has expired: it could be used until {}; ask the central "
+                    "hospital for another",
+                    when(invitation.expires_ms)));
   }
-  if (found.Int(1) < now_ms) {
-    return absl::PermissionDeniedError(
-        "this invitation has expired: ask the central hospital for another");
-  }
-  return found.Text(0);
+  const bool newer = invitation.why == "a newer one was made";
+  return absl::PermissionDeniedError(fmt::format(
+      "this invitation was withdrawn on {}, {}", when(invitation.withdrawn_ms),
+      newer
+          ? "when a newer one was made for this site: use the newest, or ask the central hospital "
+            "for another"
+          : "by the central hospital: ask them whether this site is to join"));
 }
 
 absl::Status FederationStore::Enrol(const SiteRecord& site, const std::string& token_hash,
                                     int64_t now_ms) {
   const std::lock_guard lock(mutex_);
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
-  MANAKO_RETURN_IF_ERROR(
-      database_->Run("UPDATE invitations SET used_ms = ?2 WHERE token_hash = ?1 AND used_ms IS "
-                     "NULL AND expires_ms >= ?2",
-                     token_hash, now_ms));
-  if (database_->changes() != 1)
-    return absl::PermissionDeniedError(
-        "this invitation has been used: ask the central hospital for another");
+  // Of two at once one comes too late, and is told so.
+  MANAKO_RETURN_IF_ERROR(InvitedSiteLocked(token_hash, now_ms).status());
+  MANAKO_RETURN_IF_ERROR(database_->Run("UPDATE invitations SET used_ms = ?2 WHERE token_hash = ?1",
+                                        token_hash, now_ms));
   MANAKO_RETURN_IF_ERROR(database_->Run(
       "INSERT INTO sites (name, state, serial, spki, public_key, expires_ms, enrolled_ms, seen_ms) "
       "VALUES (?1, 'enrolled', ?2, ?3, ?4, ?5, ?6, ?6) ON CONFLICT (name) DO UPDATE SET "
@@ -258,8 +308,7 @@ absl::Status FederationStore::Part(const std::string& site, const char* state,
         "lists them",
         site);
   }
-  MANAKO_RETURN_IF_ERROR(
-      database_->Run("DELETE FROM invitations WHERE site = ?1 AND used_ms IS NULL", site));
+  MANAKO_RETURN_IF_ERROR(database_->Run(kWithdraw, site, now_ms, state));
   MANAKO_RETURN_IF_ERROR(database_->Run(
       "INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, '', ?2, ?4, ?3)", now_ms,
       site, json{{"why", why}}.dump(),

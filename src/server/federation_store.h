@@ -9,6 +9,7 @@
 #define MANAKO_SERVER_FEDERATION_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
@@ -79,11 +80,23 @@ class FederationStore {
   absl::StatusOr<std::string> Setting(const std::string& key);
   absl::Status SetSetting(const std::string& key, const std::string& value);
 
+  // An invitation and what became of it. `why` of a withdrawn one: "a newer one was made",
+  // "revoked", "left". The token is not known here.
+  struct InvitationRecord {
+    std::string site;
+    int64_t created_ms = 0, expires_ms = 0, used_ms = 0, withdrawn_ms = 0;  // 0: never
+    std::string why;
+    // open, used, withdrawn, expired.
+    std::string StateAt(int64_t now_ms) const;
+  };
+  // All that were ever made, oldest first.
+  absl::StatusOr<std::vector<InvitationRecord>> Invitations();
   // Invitations. A site that has left or was revoked may be invited again.
   absl::Status AddInvitation(const std::string& site, const std::string& token_hash, int64_t now_ms,
                              int64_t expires_ms);
-  // The site that a token invites. PermissionDenied: unknown, used, expired or withdrawn (the
-  // message tells a person at the site what to do, and nothing that helps to guess).
+  // The site that a token invites. PermissionDenied: unknown, used, expired or withdrawn. The
+  // message tells a person at the site what became of it and what to do. Who has the token knows as
+  // much as there is to guess; of any other text the answer is always the same, and names no site.
   absl::StatusOr<std::string> InvitedSite(const std::string& token_hash, int64_t now_ms);
   // Uses the token up and enrols the site, in one step. Errors as above.
   absl::Status Enrol(const SiteRecord& site, const std::string& token_hash, int64_t now_ms);
@@ -161,9 +174,14 @@ class FederationStore {
   };
   Batch Begin();
 
-  absl::Status Backup(const std::string& to) const { return database_->Backup(to); }
+  // Database::Backup.
+  absl::Status Backup(const std::string& to,
+                      const std::function<absl::Status()>& at_that_moment) const {
+    return database_->Backup(to, at_that_moment);
+  }
 
  private:
+  absl::StatusOr<std::string> InvitedSiteLocked(const std::string& token_hash, int64_t now_ms);
   absl::Status Part(const std::string& site, const char* state, const std::string& why,
                     int64_t now_ms);
   explicit FederationStore(std::unique_ptr<Database> database) : database_(std::move(database)) {}

@@ -43,15 +43,31 @@ TEST_F(FederationStoreTest, AnInvitationIsGoodOnceAndForAWhile) {
   ASSERT_TRUE(store_->Enrol(East(), "hash", 1500).ok());
   EXPECT_EQ(store_->Enrol(East(), "hash", 1500).code(), absl::StatusCode::kPermissionDenied);
   EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("hash", 1500).status())),
-              HasSubstr("has been used"));
+              HasSubstr("was used on 1970-01-01 00:00 UTC, and each is good once"));
+  const auto invitations = *store_->Invitations();
+  ASSERT_EQ(invitations.size(), 1u);
+  EXPECT_EQ(invitations[0].StateAt(5000), "used");
   EXPECT_EQ((*store_->Site("east"))->state, "enrolled");
 }
 
 TEST_F(FederationStoreTest, ANewerInvitationTakesTheOlderOnesPlace) {
   ASSERT_TRUE(store_->AddInvitation("east", "first", 1000, 2000).ok());
   ASSERT_TRUE(store_->AddInvitation("east", "second", 1000, 2000).ok());
-  EXPECT_FALSE(store_->InvitedSite("first", 1500).ok());
+  EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("first", 1500).status())),
+              HasSubstr("use the newest"));
+  EXPECT_EQ(store_->Enrol(East(), "first", 1500).code(), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(*store_->InvitedSite("second", 1500), "east");
+  ASSERT_TRUE(store_->Revoke("east", "not now", 1600).ok());
+  EXPECT_THAT(std::string(MessageOf(store_->InvitedSite("second", 1700).status())),
+              HasSubstr("withdrawn on 1970-01-01 00:00 UTC, by the central hospital"));
+  EXPECT_EQ(store_->Enrol(East(), "second", 1700).code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ((*store_->Site("east"))->state, "revoked");
+  ASSERT_TRUE(store_->AddInvitation("east", "third", 1800, 2000).ok());
+  std::string states;
+  const auto invitations = *store_->Invitations();
+  for (const auto& invitation : invitations) states += invitation.StateAt(1900) + " ";
+  EXPECT_EQ(states, "withdrawn withdrawn open ");
+  EXPECT_EQ(invitations[2].StateAt(2001), "expired");
 }
 
 TEST_F(FederationStoreTest, ARevokedSiteMayBeInvitedAnew) {

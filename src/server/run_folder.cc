@@ -144,6 +144,22 @@ absl::StatusOr<ParameterSet> ReadModelFile(const std::string& path,
 
 namespace {
 
+// A block of a late update, as values of the round that it counts in: that round's model and what
+// the update changed in the older one.
+absl::Status ReadLate(const ArrayFileReader& update, const ArrayFileReader& older, size_t array,
+                      uint64_t block, std::span<const float> global, std::span<float> out) {
+  if (update.header().sections[array].is_change)
+    return update.ReadValues(array, block, out, global);
+  std::vector<float> base(out.size());
+  MANAKO_RETURN_IF_ERROR(older.ReadBlock(0, block, base));
+  MANAKO_RETURN_IF_ERROR(update.ReadValues(array, block, out, base));
+  for (size_t i = 0; i < out.size(); ++i) {
+    out[i] = static_cast<float>(static_cast<double>(global[i]) +
+                                (static_cast<double>(out[i]) - static_cast<double>(base[i])));
+  }
+  return absl::OkStatus();
+}
+
 // Reduces updates of `round` to `path`, and to `wire_path` in another encoding unless that is
 // empty.
 absl::StatusOr<RoundFiles> Reduce(const RunFolder& folder, const ModelSpec& spec,
@@ -161,7 +177,7 @@ absl::StatusOr<RoundFiles> Reduce(const RunFolder& folder, const ModelSpec& spec
             [](const auto& a, const auto& b) { return a.site < b.site; });
   MANAKO_ASSIGN_OR_RETURN(const auto before, ArrayFileReader::Open(folder.ModelPath(round - 1),
                                                                    ModelExpectation(spec)));
-  std::vector<std::unique_ptr<ArrayFileReader>> readers;
+  std::vector<std::unique_ptr<ArrayFileReader>> readers, older;
   std::vector<WeightedUpdate> weighted;
   for (const SpooledUpdate& update : updates) {
     auto reader = ArrayFileReader::Open(update.path, ModelExpectation(spec));
@@ -172,6 +188,20 @@ absl::StatusOr<RoundFiles> Reduce(const RunFolder& folder, const ModelSpec& spec
                       source->header().block_elements, kArrayBlock);
     }
     readers.push_back(*std::move(reader));
+    if (update.trained_in > 0) {
+      MANAKO_ASSIGN_OR_RETURN(
+          auto base,
+          ArrayFileReader::Open(folder.ModelPath(update.trained_in - 1), ModelExpectation(spec)));
+      weighted.push_back(
+          {update.site, update.weight,
+           [source, base = base.get()](size_t array, int64_t first, std::span<const float> global,
+                                       std::span<float> out) {
+             return ReadLate(*source, *base, array, static_cast<uint64_t>(first) / kArrayBlock,
+                             global, out);
+           }});
+      older.push_back(std::move(base));
+      continue;
+    }
     weighted.push_back({update.site, update.weight,
                         [source](size_t array, int64_t first, std::span<const float> global,
                                  std::span<float> out) {
@@ -228,8 +258,8 @@ absl::StatusOr<ArtifactId> WriteOwnModel(const RunFolder& folder, const ModelSpe
   const FedAvg alone(Weighting::kUniform);
   MANAKO_ASSIGN_OR_RETURN(
       const RoundFiles files,
-      Reduce(folder, spec, alone, round, {{update.site, 1.0, update.path}}, ArrayEncoding::kFloat32,
-             threads, folder.OwnModelPath(update.site), ""));
+      Reduce(folder, spec, alone, round, {{update.site, 1.0, update.path, update.trained_in}},
+             ArrayEncoding::kFloat32, threads, folder.OwnModelPath(update.site), ""));
   return files.model;
 }
 

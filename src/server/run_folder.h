@@ -60,6 +60,9 @@ struct SpooledUpdate {
   std::string site;
   double weight = 0;
   std::string path;
+  // Of a late one the round before: it was trained from the model that that round began from, and
+  // what it changed there counts as a change of this round's. 0: of this round.
+  int trained_in = 0;
 };
 
 // The next global model from the updates of `round` in the spool: reads the model behind round - 1,

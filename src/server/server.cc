@@ -416,7 +416,7 @@ absl::StatusOr<Receipt> Server::Submit(const std::string& site, const Submission
     ServerRun* run = Find(submission.run);
     if (run == nullptr) return FailedPrecondition("there is no run {} here", submission.run);
     MANAKO_ASSIGN_OR_RETURN(expected, run->Expect(submission));
-    base_path = run->BaseModelPath();
+    base_path = run->BaseModelPath(submission.round);
     spool_path = run->SpoolPath(site, submission);
   }
   const auto drop = [&] {

@@ -7,7 +7,7 @@
 #include "base/files.h"
 #include "base/status_macros.h"
 #include "core/classes.h"
-#include "server/pooled_metrics.h"
+#include "report/pooled/pooled_metrics.h"
 
 namespace manako {
 namespace {
@@ -145,9 +145,11 @@ absl::Status ServerRun::LoadFiles() {
   // An answer counts only while its file is there and whole.
   if (rounds_.open()) {
     for (const std::string& site : rounds_.Answers()) {
-      const std::string path =
-          folder_.SpoolPath(rounds_.round(), site, rounds_.asks().at(site).sha256);
-      const auto id = IdentifyArtifact(path, deps_.threads, BaseModelPath());
+      const Ask& ask = rounds_.asks().at(site);
+      const std::string path = folder_.SpoolPath(rounds_.round(), site, ask.sha256);
+      const auto id = IdentifyArtifact(
+          path, deps_.threads,
+          folder_.ModelPath(ask.trained_in > 0 ? ask.trained_in - 1 : record_.round));
       if (id.ok() && id->sha256 == rounds_.asks().at(site).sha256) continue;
       problems_.push_back(fmt::format(
           "{}: the update of {} for round {} is {}: it is asked for again", path, site,
@@ -282,6 +284,11 @@ std::optional<Receipt> ServerRun::Amended(const std::string& site, int round) co
   receipt.run = id();
   receipt.round = round;
   receipt.sha256 = found->second.sha256;
+  // The receipt that it amends was for the round in which it was trained.
+  const auto before = settled_asks_.find({round - 1, site});
+  if (before != settled_asks_.end() && before->second.state == AskState::kLate &&
+      before->second.sha256 == receipt.sha256)
+    receipt.round = round - 1;
   return receipt;
 }
 
@@ -381,6 +388,7 @@ absl::Status ServerRun::Take(const std::string& site, const Evaluation& evaluati
             static_cast<size_t>(result->bins) * (result->bins > 0 ? classes : 0) &&
         std::all_of(result->histogram.begin(), result->histogram.end(),
                     [](int64_t count) { return count >= 0 && count < int64_t{1} << 40; }) &&
+        (result->bins == 0 || Sum(result->histogram) == result->images) &&
         result->probabilities.size() == result->labels.size() * classes;
     if (!counts)
       return InvalidArgument("{} reports a test of round {} that does not fit together", site,
@@ -469,6 +477,20 @@ absl::Status ServerRun::CheckUpload(const std::string& site, const Submission& s
   return absl::OkStatus();
 }
 
+std::string ServerRun::BaseModelPath(int round) const {
+  const bool late = config_.run.late == "next" && round == rounds_.round() - 1;
+  return folder_.ModelPath(late && models_.contains(round - 1) ? round - 1 : record_.round);
+}
+
+bool ServerRun::CountsLate(const std::string& site, int round) const {
+  if (config_.run.late != "next" || round != rounds_.round() - 1 || !rounds_.open() ||
+      !models_.contains(round - 1))
+    return false;
+  const auto then = settled_asks_.find({round, site});
+  return then != settled_asks_.end() && then->second.state != AskState::kAnswered &&
+         then->second.state != AskState::kRefused && rounds_.Wants(site);
+}
+
 absl::StatusOr<ArrayFileExpectation> ServerRun::Expect(const Submission& submission) const {
   // It is read against the open round's model: trained from another one, its numbers would be
   // nonsense.
@@ -476,6 +498,14 @@ absl::StatusOr<ArrayFileExpectation> ServerRun::Expect(const Submission& submiss
       submission.model_sha256 != wires_.at(submission.round - 1).sha256) {
     return InvalidArgument(
         "the update for round {} was trained from another model than the round's",
+        submission.round);
+  }
+  if (config_.run.late == "next" && submission.round == rounds_.round() - 1 &&
+      wires_.contains(submission.round - 1) &&
+      submission.model_sha256 != wires_.at(submission.round - 1).sha256) {
+    return InvalidArgument(
+        "the late update for round {} was trained from another model than its "
+        "round's",
         submission.round);
   }
   ArrayFileExpectation expected;
@@ -494,11 +524,24 @@ std::optional<Receipt> ServerRun::KeptBefore(const std::string& site,
   const auto settled = settled_asks_.find({submission.round, site});
   if (submission.round < rounds_.round() && settled != settled_asks_.end() &&
       settled->second.sha256 == submission.artifact.sha256) {
-    const AskState state = settled->second.state;
+    AskState state = settled->second.state;
+    receipt.why = settled->second.why;
+    // A late one that the next round took is what it became there.
+    const Ask* next = nullptr;
+    if (const auto open = rounds_.asks().find(site);
+        open != rounds_.asks().end() && submission.round == rounds_.round() - 1) {
+      next = &open->second;
+    } else if (const auto closed = settled_asks_.find({submission.round + 1, site});
+               closed != settled_asks_.end()) {
+      next = &closed->second;
+    }
+    if (state == AskState::kLate && next != nullptr && next->sha256 == settled->second.sha256) {
+      state = next->state;
+      if (state == AskState::kRefused) receipt.why = next->why;
+    }
     receipt.state = state == AskState::kAnswered ? Receipt::State::kKept
                     : state == AskState::kLate   ? Receipt::State::kLate
                                                  : Receipt::State::kRefused;
-    receipt.why = settled->second.why;
     return receipt;
   }
   const auto verdict = rounds_.Judge(site, submission.round, submission.artifact.sha256);
@@ -526,6 +569,7 @@ absl::StatusOr<Receipt> ServerRun::Keep(const std::string& site, const Submissio
               submission.artifact.sha256,
               0,
               why};
+      if (submission.round < rounds_.round()) settled_asks_[{submission.round, site}] = ask;
       batch.SaveAsk(id(), submission.round, site, ask, now_ms);
       batch.AddEvent(id(), site, "update_refused", {{"round", submission.round}, {"why", why}},
                      now_ms);
@@ -533,6 +577,14 @@ absl::StatusOr<Receipt> ServerRun::Keep(const std::string& site, const Submissio
     return receipt;
   };
   MANAKO_RETURN_IF_ERROR(CheckUpload(site, submission));
+  if (submission.round < rounds_.round()) {
+    // What a closed round's books say stays, whatever its site sends afterwards.
+    const auto then = settled_asks_.find({submission.round, site});
+    if (then == settled_asks_.end())
+      return FailedPrecondition("{} was not asked in round {}", site, submission.round);
+    if (then->second.state != AskState::kWaiting && then->second.state != AskState::kFailed)
+      return FailedPrecondition("{} has already answered in round {}", site, submission.round);
+  }
   if (summary.sha256 != submission.artifact.sha256)
     return refuse("its bytes are not those whose SHA-256 it was announced with");
   const ArrayStatistics& model = summary.sections.at(0);
@@ -544,12 +596,19 @@ absl::StatusOr<Receipt> ServerRun::Keep(const std::string& site, const Submissio
     return refuse(fmt::format("it holds a number that is NaN or infinite (tensor {})",
                               tensor == tensors.rend() ? "?" : tensor->name));
   }
-  if (closing_ && submission.round == rounds_.round()) {
-    return absl::UnavailableError(
-        fmt::format("round {} of run {} is being closed: ask again", submission.round, id()));
+  // A late one has to know whether there is another round for it, too.
+  const bool may_count_late =
+      config_.run.late == "next" && submission.round == rounds_.round() - 1 && !over();
+  const bool between = may_count_late && !rounds_.open() && !rounds_.finished();
+  if ((closing_ && (submission.round == rounds_.round() || may_count_late)) || between) {
+    return absl::UnavailableError(fmt::format("round {} of run {} is being {}: ask again",
+                                              rounds_.round(), id(),
+                                              between ? "opened" : "closed"));
   }
-  MANAKO_ASSIGN_OR_RETURN(const RoundState::Verdict verdict,
+  MANAKO_ASSIGN_OR_RETURN(RoundState::Verdict verdict,
                           rounds_.Judge(site, submission.round, submission.artifact.sha256));
+  const bool late = submission.round < rounds_.round();
+  if (late && !CountsLate(site, submission.round)) verdict = RoundState::Verdict::kLate;
   if (verdict == RoundState::Verdict::kLate) {
     RemoveFile(path);
     receipt.state = Receipt::State::kLate;
@@ -575,8 +634,21 @@ absl::StatusOr<Receipt> ServerRun::Keep(const std::string& site, const Submissio
     MANAKO_RETURN_IF_ERROR(MakeFolders(folder_.SpoolFolder(rounds_.round())));
     MANAKO_RETURN_IF_ERROR(MoveFileDurably(path, place));
   }
-  rounds_.Answered(site, facts, submission.artifact.sha256, l2);
+  rounds_.Answered(site, facts, submission.artifact.sha256, l2, late ? submission.round : 0);
+  if (late) {
+    receipt.why = fmt::format("round {} was closed without it: it counts in round {}",
+                              submission.round, rounds_.round());
+    settled_asks_[{submission.round, site}] = {AskState::kLate, facts, submission.artifact.sha256,
+                                               l2, receipt.why};
+  }
   MANAKO_RETURN_IF_ERROR(Commit([&](FederationStore::Batch& batch) {
+    // Late in its own round's books, answered in this one's.
+    if (late) {
+      batch.SaveAsk(id(), submission.round, site, settled_asks_.at({submission.round, site}),
+                    now_ms);
+      batch.AddEvent(id(), site, "update_late",
+                     {{"round", submission.round}, {"counts_in", rounds_.round()}}, now_ms);
+    }
     batch.SaveAsk(id(), rounds_.round(), site, rounds_.asks().at(site), now_ms);
     json fields = {{"round", rounds_.round()},
                    {"bytes", submission.artifact.bytes},
@@ -720,8 +792,8 @@ absl::StatusOr<std::optional<ServerRun::Closing>> ServerRun::BeginClosing(int64_
   closing.keep_own = config_.run.cross_site && closing.round == record_.rounds;
   for (const std::string& site : rounds_.Answers()) {
     const Ask& ask = rounds_.asks().at(site);
-    closing.updates.push_back(
-        {site, strategy_->Weight(ask.facts), folder_.SpoolPath(closing.round, site, ask.sha256)});
+    closing.updates.push_back({site, strategy_->Weight(ask.facts),
+                               folder_.SpoolPath(closing.round, site, ask.sha256), ask.trained_in});
   }
   closing_ = true;
   return std::optional(std::move(closing));
@@ -731,7 +803,8 @@ void ServerRun::Closing::Work() {
   files = ReduceRoundFiles(folder, *spec, *strategy, round, updates, encoding, threads);
   if (!files.ok() && files.status().code() == absl::StatusCode::kDataLoss) {
     for (const SpooledUpdate& update : updates) {
-      if (!IdentifyArtifact(update.path, threads, folder.ModelPath(round - 1)).ok())
+      const int base = (update.trained_in > 0 ? update.trained_in : round) - 1;
+      if (!IdentifyArtifact(update.path, threads, folder.ModelPath(base)).ok())
         damaged.push_back(update.site);
     }
   }
@@ -798,7 +871,9 @@ void ServerRun::RemoveOldFiles() {
     const int round = model->first;
     const bool untested = round > 0 && IsTested(config_, round, basis_.images) &&
                           !validation_auc_.contains(round) && round >= record_.round - 2;
-    if (round == record_.round || round == record_.best_round || untested) {
+    // What a late update was trained from.
+    const bool late = config_.run.late == "next" && round == record_.round - 1;
+    if (round == record_.round || round == record_.best_round || untested || late) {
       ++model;
       continue;
     }
@@ -843,8 +918,8 @@ absl::Status ServerRun::JudgeRound(int round, bool anyhow, int64_t now_ms) {
     return absl::OkStatus();
   const int classes = static_cast<int>(config_.run.classes.size()),
             positive = PositiveClass(config_.run.classes, config_.run.positive);
-  const PooledMetrics pooled = PoolResults(validation, classes, positive),
-                      tested = PoolResults(test, classes, positive);
+  const PooledMetrics pooled = PoolResults(validation, classes, positive, config_.run.bins),
+                      tested = PoolResults(test, classes, positive, config_.run.bins);
   const auto number = [](double value) {
     return std::isfinite(value) ? json(value) : json(nullptr);
   };
@@ -862,7 +937,10 @@ absl::Status ServerRun::JudgeRound(int round, bool anyhow, int64_t now_ms) {
   const int patience = config_.training.federation.patience;
   const bool stop = patience > 0 && record_.state == "training" && choice.since_best >= patience &&
                     !rounds_.finished() && !closing_;
-  if (stop) rounds_.EndRun();
+  if (stop) {
+    for (const auto& [site, ask] : rounds_.asks()) settled_asks_[{rounds_.round(), site}] = ask;
+    rounds_.EndRun();
+  }
   return Commit([&](FederationStore::Batch& batch) {
     batch.SetMetrics(id(), round, metrics.dump());
     batch.AddEvent(id(), "", "round_tested",

@@ -86,7 +86,8 @@ class ServerRun {
   // The receipt of what is kept already; none when it is not.
   std::optional<Receipt> KeptBefore(const std::string& site, const Submission& submission) const;
   const RunFolder& folder() const { return folder_; }
-  std::string BaseModelPath() const { return folder_.ModelPath(record_.round); }
+  // The model that an update for `round` was trained from, where it is to be read against one.
+  std::string BaseModelPath(int round) const;
 
   // What time and answers have made due: opens rounds, ends phases. True when a round is to be
   // closed: then Closing does it.
@@ -127,6 +128,9 @@ class ServerRun {
   // `anyhow`), and sees whether it is the best so far.
   absl::Status JudgeRound(int round, bool anyhow, int64_t now_ms);
   RoundChoice ChooseRound(bool has_validation);
+  // Whether an update for the round just closed would count in the open one (run.late): the site
+  // was asked there and had not answered, and has not answered here.
+  bool CountsLate(const std::string& site, int round) const;
   std::vector<std::string> ReadySites() const;
   std::vector<std::pair<std::string, int>> MissingTests(
       const std::string& site) const;  // (trained_by, round)

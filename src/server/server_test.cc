@@ -456,6 +456,199 @@ TEST_F(ServerTest, AQuorumEndsARoundAtItsDeadlineAndTheLateOneIsLate) {
   DoRound("west", 2, 6);  // it takes part again
 }
 
+// A site's counts are its own word, but only such as can be: nothing negative, nothing whose sums
+// overflow, nothing that is not as many as its images.
+TEST_F(ServerTest, HistogramsThatCannotBeAreRefused) {
+  config_.run.bins = 2;
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  for (const auto& [site, add] : kSites) DoRound(site, 1, add);
+  const auto histogram = [&](std::vector<int64_t> counts) {
+    EvaluationResult result = Result(0.5);
+    result.images = 8;
+    result.bins = 2;
+    result.histogram = std::move(counts);
+    return result;
+  };
+  const EvaluationResult good = histogram({3, 1, 1, 3});
+  constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
+  std::vector<EvaluationResult> hostile = {
+      histogram({-1, 5, 1, 3}),
+      histogram({std::numeric_limits<int64_t>::min(), 1, 1, 3}),
+      histogram({kMost, kMost, 9, 1}),  // 8 once the sum has wrapped around
+      histogram({int64_t{1} << 40, 1, 1, 3}),
+      histogram({3, 1, 1, 4}),
+      histogram({3, 1, 1}),
+      histogram({}),
+      good,
+      good,
+      good};
+  hostile[7].images = -8;
+  hostile[8].images = kMost;
+  hostile[9].bins = kMost / 4 > 0 ? 1 << 30 : 0;
+  for (const auto& [site, add] : kSites) {
+    const auto task = Next<RoundTask>(site);
+    ASSERT_TRUE(task.has_value() && task->round == 2);
+    if (site == "west") {
+      for (size_t i = 0; i < hostile.size(); ++i) {
+        for (const bool validation : {false, true}) {
+          const absl::Status status =
+              server_->Answer(site, Evaluation{"run", 1, "", validation ? hostile[i] : good,
+                                               validation ? good : hostile[i]});
+          EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << i << " " << status;
+        }
+      }
+    }
+    ASSERT_TRUE(server_->Answer(site, Evaluation{"run", 1, "", good, good}).ok());
+  }
+  const auto metrics = nlohmann::json::parse((*store_->Rounds("run"))[1].metrics);
+  EXPECT_EQ(metrics["method"], "histograms");
+  EXPECT_EQ(metrics["test_images"], 24);
+  EXPECT_NEAR(metrics["test_auc"].get<double>(), 0.25, 1e-12);  // the first class is positive
+}
+
+// run.late = next: what west changed in round 1 is added to round 2's model, with west's weight.
+TEST_F(ServerTest, ALateUpdateCountsInTheNextRoundOnce) {
+  for (const char* encoding : {"float32", "bfloat16"}) {
+    if (server_ != nullptr) {
+      server_.reset();
+      store_.reset();
+      last_event_ = 0;
+      SetUp();
+    }
+    config_.run.quorum = 2;
+    config_.run.deadline_minutes = 1;
+    config_.run.late = "next";
+    config_.run.encoding = encoding;
+    const ArrayEncoding how = *ParseArrayEncoding(encoding);
+    CreateRun();
+    Start();
+    for (const auto& [site, add] : kSites) Ready(site);
+    const auto task = Next<RoundTask>("west");
+    ASSERT_TRUE(task.has_value());
+    Submission late = Train(*task, "west", 8, how);
+    late.images = 10;  // half of the others' weight
+    fs::copy_file(UpdateFile("west"), UpdateFile("west") + ".late",
+                  fs::copy_options::overwrite_existing);
+    DoRound("east", 1, 1, 0.5, how);
+    DoRound("north", 1, 2, 0.5, how);
+    now_ms_ += 61'000;
+    server_->Sync();
+    DoRound("east", 2, 1, 0.5, how);
+    EXPECT_EQ(FirstParameter(1), 1.5f);
+    const auto expect_kept = [&] {
+      const auto receipt = Send("west", late);
+      ASSERT_TRUE(receipt.ok()) << receipt.status();
+      EXPECT_EQ(receipt->state, Receipt::State::kKept) << receipt->why;
+      EXPECT_EQ(receipt->round, 1);
+      EXPECT_EQ(receipt->why, "round 1 was closed without it: it counts in round 2");
+    };
+    Submission other = late;
+    other.model_sha256 = std::string(64, 'a');
+    EXPECT_EQ(Send("west", other).status().code(), absl::StatusCode::kInvalidArgument);
+    expect_kept();
+    // It is round 2's answer now: nothing more is asked of west there, and nothing more is taken.
+    EXPECT_TRUE(Idle("west"));
+    Restart();
+    expect_kept();
+    EXPECT_TRUE(Idle("west"));
+    const Submission second = Train(*task, "west", 100, how);
+    EXPECT_THAT(std::string(MessageOf(Send("west", second).status())),
+                HasSubstr("already answered in round 1"));
+    fs::copy_file(UpdateFile("west") + ".late", UpdateFile("west"),
+                  fs::copy_options::overwrite_existing);
+    DoRound("north", 2, 2, 0.5, how);
+    const auto third = Next<RoundTask>("west");
+    ASSERT_TRUE(third.has_value());
+    EXPECT_EQ(third->round, 3);
+    // 1.5 and the weighted mean of 1, 2 and 8.
+    EXPECT_FLOAT_EQ(FirstParameter(2), 1.5f + (1 * 20 + 2 * 20 + 8 * 10) / 50.0f);
+    expect_kept();  // also behind the end of that round
+    EXPECT_EQ(records_.count("west 1 0"), 1u);
+    std::map<int, std::map<AskState, int>> books;
+    const auto asks = *store_->Asks("run");
+    for (const auto& ask : asks) ++books[ask.round][ask.ask.state];
+    EXPECT_EQ(books[1], (std::map<AskState, int>{{AskState::kAnswered, 2}, {AskState::kLate, 1}}));
+    EXPECT_EQ(books[2], (std::map<AskState, int>{{AskState::kAnswered, 3}}));
+    for (const auto& [site, add] : kSites) DoRound(site, 3, add, 0.5, how);
+    for (const auto& [site, add] : kSites) DoTest(site, 3, 0.7);
+    EXPECT_TRUE(Next<EndTask>("west").has_value());
+  }
+}
+
+// What the next round has no use for stays late.
+TEST_F(ServerTest, ALateUpdateDoesNotCountBesideAnAnswerOrTwoRoundsLater) {
+  config_.run.quorum = 2;
+  config_.run.deadline_minutes = 1;
+  config_.run.late = "next";
+  config_.training.federation.rounds = 5;
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  const auto task = Next<RoundTask>("west");
+  ASSERT_TRUE(task.has_value());
+  const Submission late = Train(*task, "west", 6);
+  fs::copy_file(UpdateFile("west"), UpdateFile("west") + ".late");
+  const auto pass = [&](int round) {
+    DoRound("east", round, 1);
+    DoRound("north", round, 2);
+    now_ms_ += 61'000;
+    server_->Sync();
+    for (int i = 0; i < 1000 && store_->Run("run")->round < round; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    ASSERT_EQ(Next<RoundTask>("east")->round, round + 1);
+  };
+  pass(1);
+  // West answers round 2 itself.
+  DoRound("west", 2, 6);
+  fs::copy_file(UpdateFile("west") + ".late", UpdateFile("west"),
+                fs::copy_options::overwrite_existing);
+  auto receipt = Send("west", late);
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_EQ(receipt->state, Receipt::State::kLate);
+  DoRound("east", 2, 1);
+  DoRound("north", 2, 2);
+  ASSERT_TRUE(Next<RoundTask>("east").has_value());
+  EXPECT_EQ(FirstParameter(2), 4.5f);
+  // Rounds 3 and 4 end without west.
+  const auto of_three = Next<RoundTask>("west");
+  ASSERT_TRUE(of_three.has_value());
+  const Submission later = Train(*of_three, "west", 6);
+  pass(3);
+  pass(4);
+  receipt = Send("west", later);
+  ASSERT_TRUE(receipt.ok()) << receipt.status();
+  EXPECT_EQ(receipt->state, Receipt::State::kLate);
+}
+
+// One that answered in time cannot count again as a late one, nor change the books of that round.
+TEST_F(ServerTest, AClosedRoundsBooksStay) {
+  config_.run.quorum = 2;
+  config_.run.deadline_minutes = 1;
+  config_.run.late = "next";
+  CreateRun();
+  Start();
+  for (const auto& [site, add] : kSites) Ready(site);
+  const auto task = Next<RoundTask>("west");
+  DoRound("west", 1, 6);
+  DoRound("east", 1, 1);
+  DoRound("north", 1, 2);
+  ASSERT_TRUE(Next<RoundTask>("west").has_value());
+  for (const float add : {7.0f, std::nanf("")}) {
+    // From the model of round 0, which is kept for those that are late.
+    const Submission again = Train(*task, "west", add);
+    EXPECT_THAT(std::string(MessageOf(Send("west", again).status())),
+                HasSubstr("already answered in round 1"));
+  }
+  const auto asks = *store_->Asks("run");
+  for (const auto& ask : asks) {
+    if (ask.round == 1) EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
+  }
+  EXPECT_EQ(FirstParameter(1), 3.0f);
+  DoRound("west", 2, 6);
+}
+
 TEST_F(ServerTest, ASiteThatIsGoneStopsNothingThatHasItsQuorum) {
   config_.run.quorum = 2;
   config_.run.deadline_minutes = 60;

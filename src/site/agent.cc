@@ -84,6 +84,9 @@ absl::Status SiteAgent::Impl::Run(std::stop_token stop) {
     source.request_stop();
     Wake();
   });
+  const std::stop_callback ending(stop_, [&] {
+    if (deps_.ending) deps_.ending();
+  });
   for (const std::string& problem : deps_.store->problems()) Log(problem);
   const SiteFolder& folder = deps_.store->folder();
   MANAKO_ASSIGN_OR_RETURN(

@@ -42,6 +42,9 @@ class SiteAgent {
     std::function<int64_t()> now_ms;  // since 1970
     std::function<void(std::string_view line)>
         log;  // any thread; what a person should know, one line
+    // Called once, from any thread, when the agent is to end, whoever said so: ends calls that wait
+    // at the server. May be empty.
+    std::function<void()> ending = nullptr;
   };
   SiteAgent(Options options, Deps deps);
   ~SiteAgent();

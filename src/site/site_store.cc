@@ -70,6 +70,7 @@ std::string ToText(const RunState& state) {
                 {"state", ToJson(state.state)},
                 {"before", ToJson(state.before)},
                 {"update", state.update},
+                {"trained", state.trained},
                 {"trained_ms", state.trained_ms},
                 {"best_round", state.best_round},
                 {"best_loss", state.best_loss}};
@@ -99,6 +100,7 @@ absl::StatusOr<RunState> StateFrom(const std::string& text, const std::string& r
     state.state = StateFileFrom(value.at("state"));
     state.before = StateFileFrom(value.at("before"));
     state.update = value.at("update").get<std::string>();
+    state.trained = value.value("trained", state.last ? state.last->round : 0);
     state.trained_ms = value.at("trained_ms").get<std::vector<int64_t>>();
     state.best_round = value.at("best_round").get<int>();
     state.best_loss = value.at("best_loss").get<double>();
@@ -233,6 +235,7 @@ absl::Status SiteStore::CommitRound(RunState& state, Trained& trained) {
   next.before = StateFileBefore(state, submission.round);
   next.state = {submission.round, file};
   next.update = NameOfFile(submission.round, submission.model_sha256, "update");
+  next.trained = submission.round;
   next.last = std::move(trained.submission);
   std::erase_if(next.trained_ms, [&](int64_t ms) { return ms <= trained.now_ms - kDayMs; });
   next.trained_ms.push_back(trained.now_ms);

@@ -52,6 +52,7 @@ struct RunState {
   std::optional<Submission> last;
   StateFile state, before;
   std::string update;               // file of the submission
+  int trained = 0;                  // the last round that was trained here, also of an ended run
   std::vector<int64_t> trained_ms;  // when rounds were committed in the last 24 hours
   int best_round = -1;              // tested here on the site's own validation images; -1: none
   double best_loss = 0;

@@ -128,8 +128,7 @@ void StatusReporter::Report() {
     report.questions += approval.consent == Consent::kNone;
   }
   for (const RunState& run : deps_.store->Runs()) {
-    report.runs.push_back({run.run, run.name, NameOf(run.stage), run.why,
-                           run.last ? run.last->round : 0, run.rounds});
+    report.runs.push_back({run.run, run.name, NameOf(run.stage), run.why, run.trained, run.rounds});
   }
   WriteUnsynced(deps_.store->folder().status(), ToJson(report));
   if (ending) return;

@@ -57,11 +57,11 @@ void ModelRun::MakeLearners() {
   basis.sites = static_cast<int>(options_.sites.size());
   basis.images = static_cast<int64_t>(options_.cell_images);
   basis.per_class.assign(static_cast<size_t>(options_.classes), 0);
-  for (const SiteData& site : options_.sites) {
+  for (const Participant& site : options_.sites) {
     for (const int label : site.train.labels) ++basis.per_class[static_cast<size_t>(label)];
   }
   for (size_t i = 0; i < options_.sites.size(); ++i) {
-    const SiteData& site = options_.sites[i];
+    const Participant& site = options_.sites[i];
     const LocalShare share =
         ShareOf(options_.config, basis, static_cast<int64_t>(site.train.size()));
     TorchLearner::Options own = common;
@@ -85,7 +85,7 @@ void ModelRun::Begin() {
   auto strategy = MakeStrategy(options_.config.federation);
   if (!strategy.ok()) return Fail(strategy.status());
   Coordinator::Options options;
-  for (const SiteData& site : options_.sites) options.sites.push_back(site.name);
+  for (const Participant& site : options_.sites) options.sites.push_back(site.name);
   options.rounds = options_.config.federation.rounds;
   auto initial =
       deps_.pool->InitialParameters(options_.initial_seed, options_.config.model.init, nullptr);

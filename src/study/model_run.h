@@ -24,7 +24,7 @@
 namespace manako {
 
 // A participant and the images that it trains on.
-struct SiteData {
+struct Participant {
   std::string name;
   Examples train;
 };
@@ -51,7 +51,7 @@ class ModelRun {
     ModelKey key;
     RunConfig config;  // precision resolved
     int classes = 2, positive = -1;
-    std::vector<SiteData> sites;
+    std::vector<Participant> sites;
     size_t cell_images = 0;  // training images of all sites of the cell
     Examples validation, test;
     uint64_t seed = 0;               // of this model's training

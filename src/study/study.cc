@@ -242,8 +242,8 @@ class Study {
 
   void AddArm(const Cell& cell, const std::string& arm) {
     const auto site_data = [&](size_t i) {
-      return SiteData{cell.plan.sites[i],
-                      Select(dataset_, cell.plan, Split::kTrain, static_cast<int>(i))};
+      return Participant{cell.plan.sites[i],
+                         Select(dataset_, cell.plan, Split::kTrain, static_cast<int>(i))};
     };
     if (arm == "pooled") {
       AddRun(cell, {cell.repeat, cell.fold, arm, ""}, 0,
@@ -251,7 +251,7 @@ class Study {
              Select(dataset_, cell.plan, Split::kValidation));
       return;
     }
-    std::vector<SiteData> all;
+    std::vector<Participant> all;
     for (size_t i = 0; i < cell.plan.sites.size(); ++i) {
       all.push_back(site_data(i));
       if (arm == "alone") {
@@ -266,7 +266,7 @@ class Study {
     }
   }
 
-  void AddRun(const Cell& cell, ModelKey key, int site_index, std::vector<SiteData> sites,
+  void AddRun(const Cell& cell, ModelKey key, int site_index, std::vector<Participant> sites,
               Examples validation) {
     ModelRun::Options options;
     options.state_path = Path("state/") + key.FileName(site_index);

@@ -21,6 +21,7 @@
 #include "wire/chunk.h"
 #include "wire/convert.h"
 #include "wire/grpc_status.h"
+#include "wire/listener.h"
 
 namespace manako {
 namespace {
@@ -514,7 +515,8 @@ struct GrpcServer::Impl {
   EnrolmentService enrolment_service;
   FederationService federation_service;
   std::unique_ptr<grpc::Server> server;
-  int port = 0;
+  std::unique_ptr<grpc::experimental::ExternalConnectionAcceptor> acceptor;
+  std::unique_ptr<Listener> listener;
 };
 
 GrpcServer::GrpcServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -533,7 +535,11 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options, D
   impl->ForgetStates();
 
   grpc::ServerBuilder builder;
-  builder.AddListeningPort(impl->options.listen, grpc::SslServerCredentials(tls), &impl->port);
+  // Before anything else: where another server is, this one has done nothing.
+  MANAKO_ASSIGN_OR_RETURN(impl->listener, Listener::Open({.address = impl->options.listen}));
+  impl->acceptor = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+      grpc::SslServerCredentials(tls));
   builder.RegisterService(&impl->enrolment_service);
   builder.RegisterService(&impl->federation_service);
   builder.SetMaxReceiveMessageSize(kLargestMessage);
@@ -544,7 +550,6 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options, D
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 20'000);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   // gRPC would measure each line and let a fast one send megabytes ahead: memory that grows with
   // the number of sites. What is allowed ahead is fixed: enough for 400 Mbit/s over a line of 20
   // ms.
@@ -552,18 +557,20 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options, D
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, 1 << 20);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_FRAME_SIZE, kFrame);
   impl->server = builder.BuildAndStart();
-  if (impl->server == nullptr || impl->port == 0) {
-    return absl::UnavailableError(
-        fmt::format("cannot listen at {}: is another server running, or the port below 1024?",
-                    impl->options.listen));
-  }
+  if (impl->server == nullptr) return Internal("gRPC cannot serve at {}", impl->options.listen);
   Impl* raw = impl.get();
   raw->dispatcher = std::thread([raw] { raw->Dispatch(); });
   raw->deps.server->set_on_change([raw] { raw->Ring(); });
+  raw->listener->Run([raw](int fd) {
+    grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+    connection.fd = fd;
+    raw->acceptor->HandleNewConnection(&connection);
+  });
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(impl)));
 }
 
 GrpcServer::~GrpcServer() {
+  impl_->listener.reset();
   impl_->deps.server->set_on_change(nullptr);
   {
     const std::lock_guard lock(impl_->waiting_mutex);
@@ -583,7 +590,7 @@ GrpcServer::~GrpcServer() {
   impl_->server->Wait();
 }
 
-int GrpcServer::port() const { return impl_->port; }
+int GrpcServer::port() const { return impl_->listener->port(); }
 
 void GrpcServer::Recheck() {
   impl_->ForgetStates();

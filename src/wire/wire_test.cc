@@ -267,7 +267,7 @@ TEST_F(WireTest, AnInvitationIsForItsServerAndOnce) {
   ASSERT_TRUE(joined.ok()) << joined.status();
   EXPECT_NEAR(static_cast<double>(joined->clock_skew_ms), -24.0 * 3'600'000, 60'000);
   const auto again = JoinFederation(invitation, key, "test", Now());
-  EXPECT_THAT(std::string(MessageOf(again.status())), HasSubstr("has been used"));
+  EXPECT_THAT(std::string(MessageOf(again.status())), HasSubstr("was used on"));
 }
 
 TEST_F(WireTest, ASiteRenewsItsCertificate) {

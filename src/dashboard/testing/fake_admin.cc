@@ -52,6 +52,9 @@ FakeServer::FakeServer(std::string folder, int64_t now_ms)
   north->status = {"idle", "", 0, 0, 0, 0};
   SiteInfo* south = site("south-clinic", "invited", false);
   south->invitation_expires_ms = now_ms + 61 * kHour;
+  south->invitations = {
+      {"withdrawn", now_ms - 20 * kHour, now_ms + 52 * kHour, 0, now_ms - 11 * kHour},
+      {"open", now_ms - 11 * kHour, now_ms + 61 * kHour, 0, 0}};
   SiteInfo* west = site("west-hospital", "enrolled", false);
   west->enrolled_ms = now_ms - 39 * kDay;
   west->seen_ms = now_ms - 3 * kHour;
@@ -321,6 +324,7 @@ absl::StatusOr<InvitationInfo> FakeServer::Invite(const std::string& site, int h
   invited.name = site;
   invited.state = "invited";
   invited.invitation_expires_ms = now_ms_ + hours * kHour;
+  invited.invitations.push_back({"open", now_ms_, invited.invitation_expires_ms, 0, 0});
   if (found != sites_.end()) {
     *found = invited;
   } else {

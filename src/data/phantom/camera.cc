@@ -40,7 +40,7 @@ Pixel Exposure(const cv::Mat& canvas, Random& random, const Frame& frame) {
 
 }  // namespace
 
-RgbImage Expose(const PhantomEye& eye, const cv::Mat& canvas, const Frame& frame) {
+PhantomPicture Expose(const PhantomEye& eye, const cv::Mat& canvas, const Frame& frame) {
   Random random = StreamOf(eye, Layer::kCamera);
   const Pixel gain = Exposure(canvas, random, frame);
   const float grain = static_cast<float>(random.Uniform(0.008, 0.034));
@@ -49,7 +49,7 @@ RgbImage Expose(const PhantomEye& eye, const cv::Mat& canvas, const Frame& frame
   const float banding = Chance(random, 0.3) ? static_cast<float>(random.Uniform(0.006, 0.02)) : 0;
   const float band = static_cast<float>(2 * std::numbers::pi / (random.Uniform(3, 9) * frame.unit));
 
-  RgbImage image{eye.width, eye.height, {}};
+  PhantomPicture image{eye.width, eye.height, {}};
   image.pixels.resize(static_cast<size_t>(eye.width) * static_cast<size_t>(eye.height) * 3);
   uint8_t* out = image.pixels.data();
   Random noise = StreamOf(eye, Layer::kNoise);

@@ -9,7 +9,7 @@ namespace manako::phantom {
 
 // Sets the exposure, cuts the elliptical field of view out and adds the sensor's noise. `canvas` is
 // CV_32FC3.
-RgbImage Expose(const PhantomEye& eye, const cv::Mat& canvas, const Frame& frame);
+PhantomPicture Expose(const PhantomEye& eye, const cv::Mat& canvas, const Frame& frame);
 
 }  // namespace manako::phantom
 

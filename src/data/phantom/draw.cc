@@ -99,7 +99,7 @@ void Absorb(cv::Mat& canvas, const cv::Mat& vessels, const cv::Mat& cover, float
 }  // namespace
 }  // namespace phantom
 
-RgbImage DrawPhantom(const PhantomEye& eye) {
+PhantomPicture DrawPhantom(const PhantomEye& eye) {
   using namespace phantom;  // NOLINT(build/namespaces): the public door to that namespace
   const Frame frame = FrameOf(eye);
   const Traits traits = TraitsOf(eye);
@@ -143,7 +143,7 @@ double DetachmentShare(const PhantomEye& eye) {
   return phantom::DetachedShare(eye, phantom::FrameOf(eye));
 }
 
-absl::StatusOr<std::string> EncodeJpeg(const RgbImage& image) {
+absl::StatusOr<std::string> EncodeJpeg(const PhantomPicture& image) {
   try {
     const cv::Mat rgb(image.height, image.width, CV_8UC3,
                       const_cast<uint8_t*>(image.pixels.data()));

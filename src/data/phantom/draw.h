@@ -14,7 +14,7 @@ namespace manako {
 inline constexpr int kMinPhantomSide = 64, kMaxPhantomSide = 4096;  // pixels
 
 // 8-bit RGB, row by row, three bytes a pixel.
-struct RgbImage {
+struct PhantomPicture {
   int width = 0, height = 0;
   std::vector<uint8_t> pixels;
 };
@@ -22,14 +22,14 @@ struct RgbImage {
 // The picture. A function of `eye` alone: other pictures, threads and earlier calls don't touch it.
 // The bits may differ between versions or builds of OpenCV, whose resizing and blurring it uses.
 // Both sides must lie in [kMinPhantomSide, kMaxPhantomSide].
-RgbImage DrawPhantom(const PhantomEye& eye);
+PhantomPicture DrawPhantom(const PhantomEye& eye);
 
 // The share of the field of view, in [0, 1], that is detached in DrawPhantom(eye). Much cheaper
 // than drawing.
 double DetachmentShare(const PhantomEye& eye);
 
 // JPEG of quality 92. Internal when the encoder fails.
-absl::StatusOr<std::string> EncodeJpeg(const RgbImage& image);
+absl::StatusOr<std::string> EncodeJpeg(const PhantomPicture& image);
 
 }  // namespace manako
 

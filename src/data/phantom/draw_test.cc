@@ -21,7 +21,7 @@ PhantomEye Eye(int index, bool detachment) {
           .height = 105};
 }
 
-std::array<double, 3> MeanColour(const RgbImage& image) {
+std::array<double, 3> MeanColour(const PhantomPicture& image) {
   std::array<double, 3> mean{};
   for (size_t i = 0; i < image.pixels.size(); ++i) mean[i % 3] += image.pixels[i];
   for (double& channel : mean) channel /= static_cast<double>(image.pixels.size() / 3);
@@ -30,9 +30,9 @@ std::array<double, 3> MeanColour(const RgbImage& image) {
 
 TEST(DrawPhantom, DrawsTheSameAgainAndOnAnotherThread) {
   for (const bool detachment : {false, true}) {
-    const RgbImage first = DrawPhantom(Eye(5, detachment));
+    const PhantomPicture first = DrawPhantom(Eye(5, detachment));
     DrawPhantom(Eye(6, detachment));
-    RgbImage second;
+    PhantomPicture second;
     std::thread other([&] { second = DrawPhantom(Eye(5, detachment)); });
     DrawPhantom(Eye(7, detachment));
     other.join();
@@ -42,7 +42,7 @@ TEST(DrawPhantom, DrawsTheSameAgainAndOnAnotherThread) {
 
 TEST(DrawPhantom, EverythingThatNamesAPictureChangesIt) {
   const PhantomEye eye = Eye(5, false);
-  const RgbImage image = DrawPhantom(eye);
+  const PhantomPicture image = DrawPhantom(eye);
   PhantomEye other = eye;
   other.seed = 8;
   EXPECT_NE(DrawPhantom(other).pixels, image.pixels) << "seed";
@@ -67,7 +67,7 @@ TEST(DrawPhantom, DrawsAnySizeThatIsAllowed) {
     PhantomEye eye = Eye(1, true);
     eye.width = width;
     eye.height = height;
-    const RgbImage image = DrawPhantom(eye);
+    const PhantomPicture image = DrawPhantom(eye);
     EXPECT_EQ(image.width, width);
     EXPECT_EQ(image.height, height);
     EXPECT_EQ(image.pixels.size(), static_cast<size_t>(width) * height * 3);
@@ -76,7 +76,7 @@ TEST(DrawPhantom, DrawsAnySizeThatIsAllowed) {
 
 TEST(DrawPhantom, TheFieldIsBrightAndItsCornersAreDark) {
   for (int i = 0; i < 20; ++i) {
-    const RgbImage image = DrawPhantom(Eye(i, i % 2 == 0));
+    const PhantomPicture image = DrawPhantom(Eye(i, i % 2 == 0));
     for (int channel = 0; channel < 3; ++channel) EXPECT_LT(image.pixels[channel], 30) << i;
     const std::array<double, 3> mean = MeanColour(image);
     EXPECT_GT(mean[0], 40) << i;
@@ -93,7 +93,7 @@ TEST(DrawPhantom, ClassesShareTheirColours) {
   std::array<std::array<double, kFeatures>, 2> mean{}, square{};
   for (int label = 0; label < 2; ++label) {
     for (int i = 0; i < kEach; ++i) {
-      const RgbImage image = DrawPhantom(Eye(i, label == 1));
+      const PhantomPicture image = DrawPhantom(Eye(i, label == 1));
       const std::array<double, 3> colour = MeanColour(image);
       int grey = 0;
       for (size_t p = 0; p < image.pixels.size(); p += 3) {
@@ -131,7 +131,7 @@ TEST(DetachmentShare, IsZeroForNormalEyesAndVariesForOthers) {
 }
 
 TEST(EncodeJpeg, ComesBackNearlyTheSame) {
-  const RgbImage image = DrawPhantom(Eye(3, true));
+  const PhantomPicture image = DrawPhantom(Eye(3, true));
   const absl::StatusOr<std::string> jpeg = EncodeJpeg(image);
   ASSERT_TRUE(jpeg.ok()) << jpeg.status();
   const std::vector<uint8_t> bytes(jpeg->begin(), jpeg->end());

@@ -17,12 +17,21 @@ export interface FederationInfo {
   started_ms: number;
 }
 
+export interface InvitationState {
+  state: string;
+  created_ms: number;
+  expires_ms: number;
+  used_ms: number;
+  withdrawn_ms: number;
+}
+
 export interface SiteInfo {
   name: string;
   state: string;
   why: string;
   online: boolean;
   invitation_expires_ms: number;
+  invitations: InvitationState[];
   enrolled_ms: number;
   seen_ms: number;
   revoked_ms: number;

@@ -24,6 +24,13 @@ export const kSiteStates = new Map<string, Named>([
   ["left", { en: "has left", ja: "脱退", tone: "off" }],
 ]);
 
+export const kInvitationStates = new Map<string, Named>([
+  ["open", { en: "not used yet", ja: "未使用", tone: "wait" }],
+  ["used", { en: "used", ja: "使用済み", tone: "good" }],
+  ["withdrawn", { en: "withdrawn", ja: "取消", tone: "off" }],
+  ["expired", { en: "expired", ja: "期限切れ", tone: "off" }],
+]);
+
 export const kRunSiteStates = new Map<string, Named>([
   ["asked", { en: "asked", ja: "問い合わせ中", tone: "wait" }],
   ["waiting", { en: "waits for a person there", ja: "施設で承認待ち", tone: "wait" }],

@@ -30,7 +30,7 @@ export function OverviewView({ overview, events }: { overview: Overview; events:
         </div>
         <div>
           <dt>{t(texts.invitations_open)}</dt>
-          <dd>{overview.sites.filter((s) => s.state === "invited").length}</dd>
+          <dd>{overview.sites.flatMap((s) => s.invitations).filter((i) => i.state === "open").length}</dd>
         </div>
         <div>
           <dt>{t(texts.up_since)}</dt>

@@ -81,6 +81,10 @@ const overview: Overview = {
       why: "",
       online: true,
       invitation_expires_ms: 0,
+      invitations: [
+        { state: "withdrawn", created_ms: now - 9e8, expires_ms: now, used_ms: 0, withdrawn_ms: now - 8e8 },
+        { state: "used", created_ms: now - 8e8, expires_ms: now, used_ms: now - 7e8, withdrawn_ms: 0 },
+      ],
       enrolled_ms: 1,
       seen_ms: now,
       revoked_ms: 0,
@@ -231,6 +235,9 @@ describe("sites", () => {
     });
     await open("#lang=en&view=sites");
     expect(root.textContent).toContain("training, round 4: step 2 of 9");
+    const states = [...root.querySelectorAll("table")].at(-1)?.textContent ?? "";
+    expect(states.indexOf("used")).toBeGreaterThan(0);
+    expect(states.indexOf("withdrawn", states.indexOf("Used or withdrawn") + 20)).toBeGreaterThan(states.indexOf("used"));
     await click(root, "Invite a site");
     await type(root, "site", "kita");
     await click(root, "Make invitation");

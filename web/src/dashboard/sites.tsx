@@ -8,7 +8,7 @@ import { Copyable, Dialog, State, useNow, When } from "../live/parts";
 import { ago, moment, until } from "../live/time";
 import { texts as live } from "../live/texts";
 import type { Overview, SiteInfo, SiteStatus } from "./data";
-import { kPhases, kSiteStates, named, textOf } from "./labels";
+import { kInvitationStates, kPhases, kSiteStates, named, textOf } from "./labels";
 import { texts } from "./texts";
 
 const kSoonMs = 14 * 24 * 3600_000;
@@ -106,6 +106,7 @@ export function SitesView({ overview }: { overview: Overview }) {
           })}
         />
       )}
+      <Invitations sites={overview.sites} />
       {inviting && (
         <Invite
           close={() => setInviting(false)}
@@ -128,6 +129,44 @@ export function SitesView({ overview }: { overview: Overview }) {
         </Dialog>
       )}
       {revoking && <Revoke site={revoking} close={() => setRevoking(null)} />}
+    </>
+  );
+}
+
+function Invitations({ sites }: { sites: SiteInfo[] }) {
+  const t = useText();
+  const all = sites
+    .flatMap((site) => site.invitations.map((invitation) => ({ site: site.name, ...invitation })))
+    .sort((a, b) => b.created_ms - a.created_ms);
+  if (all.length === 0) return null;
+  return (
+    <>
+      <h3>
+        <T of={texts.invitations} />
+      </h3>
+      <Table
+        caption={texts.invitations_caption}
+        columns={[
+          { title: t(texts.site) },
+          { title: t(texts.state) },
+          { title: t(texts.invitation_made) },
+          { title: t(texts.invitation_until) },
+          { title: t(texts.invitation_ended) },
+        ]}
+        rows={all.map((invitation) => {
+          const state = named(kInvitationStates, invitation.state);
+          const ended = invitation.used_ms || invitation.withdrawn_ms;
+          return {
+            head: <span class="keep">{visible(invitation.site)}</span>,
+            cells: [
+              <State tone={state.tone}>{t(state)}</State>,
+              <When ms={invitation.created_ms} />,
+              <When ms={invitation.expires_ms} />,
+              ended > 0 ? <When ms={ended} /> : "–",
+            ],
+          };
+        })}
+      />
     </>
   );
 }

@@ -133,6 +133,12 @@ export const texts = {
   revoke_what: { en: "Its connection ends at once and its certificate counts no more. It leaves every run; what it has sent for closed rounds stays in the model. To come back it needs a new invitation.", ja: "接続はただちに切れ、証明書は無効になる。すべての実行から外れるが、完了したラウンドへの寄与はモデルに残る。再参加には新たな招待が必要である。" },
   reason: { en: "Reason", ja: "理由" },
 
+  invitations: { en: "Invitations", ja: "招待" },
+  invitations_caption: { en: "Invitations, newest first. A newer one withdraws an unused one for the same site.", ja: "招待の一覧（新しい順）。同じ施設への新しい招待は、未使用の招待を取り消す。" },
+  invitation_made: { en: "Made", ja: "発行" },
+  invitation_until: { en: "Good until", ja: "有効期限" },
+  invitation_ended: { en: "Used or withdrawn", ja: "使用・取消" },
+
   all_sites_caption: { en: "Sites of the federation.", ja: "連合の施設一覧。" },
   last_seen: { en: "Last seen", ja: "最終接続" },
   doing: { en: "Doing", ja: "作業内容" },
