@@ -125,10 +125,10 @@ run_tests() {
 # All tests that need no libtorch (which is not instrumented), under the sanitizers. The thread sanitizer has no say in
 # OpenMP and OpenCV either, so it sees the parts with threads of our own.
 sanitize() {
-  local without_torch="src/base;src/identity;src/core;src/core/codec;src/data/phantom;src/data;src/learn/import;src/round;src/site;src/report/stats;src/report"
+  local without_torch="src/base;src/identity;src/core;src/core/codec;src/data/phantom;src/data;src/learn/import;src/round;src/site;src/report/stats;src/report/pooled;src/server;src/wire;src/report"
   configure_and_build "$build-address" -- -DMANAKO_SANITIZE=address,undefined -DMANAKO_PARTS="$without_torch"
   UBSAN_OPTIONS=halt_on_error=1 ctest --test-dir "$build-address" --output-on-failure
-  configure_and_build "$build-thread" -- -DMANAKO_SANITIZE=thread -DMANAKO_PARTS="src/base;src/identity;src/core;src/core/codec;src/round;src/site"
+  configure_and_build "$build-thread" -- -DMANAKO_SANITIZE=thread -DMANAKO_PARTS="src/base;src/identity;src/core;src/core/codec;src/round;src/site;src/report/stats;src/report/pooled;src/server"
   ctest --test-dir "$build-thread" --output-on-failure
 }
 

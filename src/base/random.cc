@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/hash.h"
+#include "base/simd.h"
 
 namespace manako {
 namespace {
@@ -70,6 +71,53 @@ Random::result_type Random::operator()() {
     used_ = 0;
   }
   return block_[used_++];
+}
+
+namespace {
+
+constexpr size_t kLanes = 16;
+
+// The blocks of kLanes counters that follow one another in their first word.
+MANAKO_SIMD void PhiloxMany(const uint32_t* counter, const uint32_t* key, uint32_t* out) {
+  uint32_t c0[kLanes], c1[kLanes], c2[kLanes], c3[kLanes];
+  for (size_t i = 0; i < kLanes; ++i) {
+    c0[i] = counter[0] + static_cast<uint32_t>(i);
+    c1[i] = counter[1];
+    c2[i] = counter[2];
+    c3[i] = counter[3];
+  }
+  uint32_t k0 = key[0], k1 = key[1];
+  for (int round = 0; round < 10; ++round) {
+    for (size_t i = 0; i < kLanes; ++i) {
+      const uint64_t p0 = uint64_t{kMultiplier0} * c0[i];
+      const uint64_t p1 = uint64_t{kMultiplier1} * c2[i];
+      c0[i] = static_cast<uint32_t>(p1 >> 32) ^ c1[i] ^ k0;
+      c1[i] = static_cast<uint32_t>(p1);
+      c2[i] = static_cast<uint32_t>(p0 >> 32) ^ c3[i] ^ k1;
+      c3[i] = static_cast<uint32_t>(p0);
+    }
+    k0 += kWeyl0;
+    k1 += kWeyl1;
+  }
+  for (size_t i = 0; i < kLanes; ++i) {
+    out[4 * i] = c0[i];
+    out[4 * i + 1] = c1[i];
+    out[4 * i + 2] = c2[i];
+    out[4 * i + 3] = c3[i];
+  }
+}
+
+}  // namespace
+
+void Random::Fill(std::span<uint32_t> words) {
+  size_t i = 0;
+  while (i < words.size() && used_ < 4) words[i++] = (*this)();
+  while (words.size() - i >= 4 * kLanes && counter_[0] <= UINT32_MAX - kLanes) {
+    PhiloxMany(counter_.data(), key_.data(), words.data() + i);
+    counter_[0] += kLanes;
+    i += 4 * kLanes;
+  }
+  while (i < words.size()) words[i++] = (*this)();
 }
 
 uint64_t Random::Next64() {

@@ -37,6 +37,8 @@ class Random {
   Random(uint64_t seed, std::string_view purpose, uint64_t a = 0, uint64_t b = 0, uint64_t c = 0);
 
   result_type operator()();
+  // The next words, as so many calls would give them, but many at once.
+  void Fill(std::span<uint32_t> words);
   uint64_t Next64();
   // Uniform in [0, 1), with 53 random bits.
   double Uniform();

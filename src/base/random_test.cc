@@ -68,5 +68,18 @@ TEST(RandomTest, ShuffleIsAPermutation) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(values[i], i);
 }
 
+TEST(RandomTest, FillGivesWhatCallsGive) {
+  for (const size_t before : {0, 1, 3}) {
+    for (const size_t size : {0, 1, 63, 64, 65, 200, 1000}) {
+      Random one(7, "fill"), many(7, "fill");
+      for (size_t i = 0; i < before; ++i) EXPECT_EQ(one(), many());
+      std::vector<uint32_t> words(size);
+      many.Fill(words);
+      for (const uint32_t word : words) ASSERT_EQ(word, one()) << before << " " << size;
+      EXPECT_EQ(many(), one());
+    }
+  }
+}
+
 }  // namespace
 }  // namespace manako

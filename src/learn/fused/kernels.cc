@@ -166,16 +166,20 @@ template <typename T>
 void Dropout(Random random, double p, int64_t n, const T* x, uint8_t* kept, T* y) {
   const auto threshold = static_cast<uint64_t>((1 - p) * 0x1p32);
   const auto scale = static_cast<float>(1 / (1 - p));
-  for (int64_t i = 0; i < n; ++i) {
-    kept[i] = random() < threshold ? 1 : 0;
-    Narrow(kept[i] != 0 ? Widen(x[i]) * scale : 0.0f, y[i]);
+  uint32_t words[1024];
+  for (int64_t begin = 0; begin < n; begin += std::ssize(words)) {
+    const int64_t count = std::min<int64_t>(std::ssize(words), n - begin);
+    random.Fill(std::span(words, static_cast<size_t>(count)));
+    MANAKO_BEST(DropPiece<T>)(count, words, threshold, scale, x + begin, kept + begin, y + begin);
   }
 }
 
 template <typename T>
 void DropoutBackward(double p, int64_t n, const uint8_t* kept, T* d) {
   const auto scale = static_cast<float>(1 / (1 - p));
-  for (int64_t i = 0; i < n; ++i) Narrow(kept[i] != 0 ? Widen(d[i]) * scale : 0.0f, d[i]);
+  ForPieces(n, [&](int64_t begin, int64_t end) {
+    MANAKO_BEST(DropBackwardPiece<T>)(end - begin, scale, kept + begin, d + begin);
+  });
 }
 
 double CrossEntropy(std::span<const int64_t> labels, int64_t classes,
