@@ -376,7 +376,8 @@ TEST_F(ServerTest, AnUpdateThatCountedIsNeverLate) {
     EXPECT_EQ(again->state, Receipt::State::kKept);
     Restart();
   }
-  for (const auto& ask : *store_->Asks("run")) {
+  const auto asks = store_->Asks("run");
+  for (const auto& ask : *asks) {
     if (ask.round == 1) EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
   }
 }
@@ -450,7 +451,8 @@ TEST_F(ServerTest, AQuorumEndsARoundAtItsDeadlineAndTheLateOneIsLate) {
   const auto receipt = Send("west", late);
   ASSERT_TRUE(receipt.ok()) << receipt.status();
   EXPECT_EQ(receipt->state, Receipt::State::kLate);
-  for (const auto& ask : *store_->Asks("run")) {
+  const auto asks = store_->Asks("run");
+  for (const auto& ask : *asks) {
     if (ask.round == 1 && ask.site == "west") EXPECT_EQ(ask.ask.state, AskState::kLate);
   }
   DoRound("west", 2, 6);  // it takes part again

@@ -320,8 +320,8 @@ TEST_F(WireTest, OneSitesCertificateIsNotAnothersName) {
   // The same bytes from west are west's own answer: no message can say whose they are.
   ASSERT_EQ(west.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state,
             Receipt::State::kKept);
-  for (const auto& ask : *store_->Asks("run"))
-    EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
+  const auto asks = store_->Asks("run");
+  for (const auto& ask : *asks) EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
 }
 
 TEST_F(WireTest, TransfersGoOnWhereTheServerWasKilled) {
