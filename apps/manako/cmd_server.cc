@@ -17,6 +17,7 @@
 #include "apps/manako/output.h"
 #include "apps/manako/web_admin.h"
 #include "base/status_macros.h"
+#include "core/large_pages.h"
 #include "server/backup.h"
 #include "server/enrolment.h"
 #include "server/event_log.h"
@@ -75,6 +76,7 @@ void KeepMemorySmall() {
 
 absl::Status Start(const ServerFlags& flags) {
   KeepMemorySmall();
+  UseLargePages();
   MANAKO_RETURN_IF_ERROR(CheckCentral(flags.folder));
   MANAKO_ASSIGN_OR_RETURN(const auto store, FederationStore::Open(flags.folder + "/federation.db"));
   MANAKO_ASSIGN_OR_RETURN(const auto enrolment, Enrolment::Open(flags.folder, store.get()));

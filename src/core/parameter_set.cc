@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -10,28 +11,29 @@
 
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "core/large_pages.h"
 
 namespace manako {
 
 namespace {
 
-// A model comes and goes every round. In pages of 2 MiB the system has 512 times fewer of them to
-// find and to clear; where it has none to spare, it takes small ones. Short arrays would waste
-// them.
-constexpr size_t kLargePage = 2 << 20, kManyPages = 4 * kLargePage;
+std::atomic<bool> large_pages = false;
+constexpr size_t kLargePage = 2 << 20,
+                 kManyPages = 4 * kLargePage;  // short arrays would waste them
 
 float* Allocate(int64_t size) {
   if (size == 0) return nullptr;
-  size_t bytes = static_cast<size_t>(size) * sizeof(float);
-  const size_t alignment = bytes >= kManyPages ? kLargePage : 64;
-  bytes = (bytes + 63) / 64 * 64;
+  const size_t bytes = (static_cast<size_t>(size) * sizeof(float) + 63) / 64 * 64;
+  const bool large = large_pages && bytes >= kManyPages;
   void* data = nullptr;
-  if (::posix_memalign(&data, alignment, bytes) != 0) throw std::bad_alloc();
-  if (alignment == kLargePage) ::madvise(data, bytes / kLargePage * kLargePage, MADV_HUGEPAGE);
+  if (::posix_memalign(&data, large ? kLargePage : 64, bytes) != 0) throw std::bad_alloc();
+  if (large) ::madvise(data, bytes / kLargePage * kLargePage, MADV_HUGEPAGE);
   return static_cast<float*>(data);
 }
 
 }  // namespace
+
+void UseLargePages() { large_pages = true; }
 
 FlatArray::FlatArray(int64_t size) : data_(Allocate(size)), size_(size) {
   if (size > 0) std::memset(data_.get(), 0, static_cast<size_t>(size) * sizeof(float));
