@@ -107,16 +107,15 @@ absl::Status Run(const Flags& flags) {
   }
   const double gigabytes = 4e-9 * static_cast<double>(flags.elements) * flags.updates;
   const double memory = gigabytes / Median(in_memory), files = gigabytes / Median(reduced);
-  const auto digits = [](double value) { return std::round(value * 1000) / 1000; };
   nlohmann::ordered_json out = {{"elements", flags.elements},
                                 {"updates", flags.updates},
                                 {"threads", flags.threads},
-                                {"input_gb", digits(gigabytes)},
-                                {"reduce_s", digits(Median(reduced))},
-                                {"reduce_gb_s", digits(files)},
-                                {"memory_gb_s", digits(memory)},
-                                {"share", digits(files / memory)},
-                                {"peak_mb", digits(StatusKb(::getpid(), "VmHWM") / 1024.0)}};
+                                {"input_gb", Rounded(gigabytes)},
+                                {"reduce_s", Rounded(Median(reduced))},
+                                {"reduce_gb_s", Rounded(files)},
+                                {"memory_gb_s", Rounded(memory)},
+                                {"share", Rounded(files / memory)},
+                                {"peak_mb", Rounded(StatusKb(::getpid(), "VmHWM") / 1024.0)}};
   fmt::print("{}\n", out.dump());
   return absl::OkStatus();
 }

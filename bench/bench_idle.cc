@@ -138,18 +138,17 @@ absl::Status Run(const Flags& flags) {
         fmt::format("{} of {} sites were offered the run", offered.size(), channels.size()));
   }
   std::sort(offered.begin(), offered.end());
-  const auto digits = [](double value) { return std::round(value * 1000) / 1000; };
   nlohmann::ordered_json out = {
       {"sites", flags.sites},
-      {"connect_s", digits(connect_s)},
-      {"kb_per_site", digits(static_cast<double>(idle_kb - before_kb) / flags.sites)},
-      {"start_s", digits(offered.back() - started)},
-      {"start_median_s", digits(Median(offered) - started)},
+      {"connect_s", Rounded(connect_s)},
+      {"kb_per_site", Rounded(static_cast<double>(idle_kb - before_kb) / flags.sites)},
+      {"start_s", Rounded(offered.back() - started)},
+      {"start_median_s", Rounded(Median(offered) - started)},
       {"heartbeats", heartbeats.load()},
       {"errors", errors.load()},
-      {"server_cpu_share", digits(cpu_share)},
-      {"server_before_mb", digits(static_cast<double>(before_kb) / 1024)},
-      {"server_peak_mb", digits(static_cast<double>(peak_kb) / 1024)}};
+      {"server_cpu_share", Rounded(cpu_share)},
+      {"server_before_mb", Rounded(static_cast<double>(before_kb) / 1024)},
+      {"server_peak_mb", Rounded(static_cast<double>(peak_kb) / 1024)}};
   fmt::print("{}\n", out.dump());
   return absl::OkStatus();
 }

@@ -264,23 +264,22 @@ absl::Status RunBench(const Flags& flags) {
       seconds.push_back(static_cast<double>(next->opened_ms - round.opened_ms) / 1000);
   }
   const double round = Median(seconds), floor = Median(floors);
-  const auto digits = [](double value) { return std::round(value * 1000) / 1000; };
   nlohmann::ordered_json out = {
       {"elements", flags.elements},
       {"encoding", NameOf(flags.encoding)},
       {"sites", flags.sites},
-      {"wire_mb", digits(static_cast<double>(wire_bytes) / 1e6)},
-      {"round_s", digits(round)},
-      {"floor_s", digits(floor)},
-      {"times", digits(round / floor)},
+      {"wire_mb", Rounded(static_cast<double>(wire_bytes) / 1e6)},
+      {"round_s", Rounded(round)},
+      {"floor_s", Rounded(floor)},
+      {"times", Rounded(round / floor)},
       {"rounds_s", seconds},
       {"floors_s", floors},
-      {"server_peak_mb", digits(static_cast<double>(server_kb) / 1024)},
-      {"server_idle_mb", digits(static_cast<double>(server_idle_kb) / 1024)},
-      {"site_peak_mb", digits(static_cast<double>(site_kb) / 1024)},
-      {"site_idle_mb", digits(static_cast<double>(site_idle_kb) / 1024)},
-      {"server_cpu_s_per_round", digits(server_seconds / flags.rounds)},
-      {"sites_cpu_s_per_round", digits(site_seconds / flags.rounds)}};
+      {"server_peak_mb", Rounded(static_cast<double>(server_kb) / 1024)},
+      {"server_idle_mb", Rounded(static_cast<double>(server_idle_kb) / 1024)},
+      {"site_peak_mb", Rounded(static_cast<double>(site_kb) / 1024)},
+      {"site_idle_mb", Rounded(static_cast<double>(site_idle_kb) / 1024)},
+      {"server_cpu_s_per_round", Rounded(server_seconds / flags.rounds)},
+      {"sites_cpu_s_per_round", Rounded(site_seconds / flags.rounds)}};
   fmt::print("{}\n", out.dump());
   return absl::OkStatus();
 }

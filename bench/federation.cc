@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -33,6 +34,8 @@ int64_t NowMs() { return absl::ToUnixMillis(absl::Now()); }
 double Seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
+
+double Rounded(double value) { return std::round(value * 1000) / 1000; }
 
 double Median(std::vector<double> values) {
   if (values.empty()) return 0;

@@ -21,6 +21,7 @@ namespace manako::bench {
 int64_t NowMs();
 double Seconds();  // of a clock that is never set
 double Median(std::vector<double> values);
+double Rounded(double value);  // to thousandths, as the benchmarks print
 
 // A folder that is gone with this object. Below TMPDIR: choose a disk there, a file system in
 // memory makes syncs free.
