@@ -26,34 +26,34 @@
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
-#define MANAKO_INLINE MANAKO_SIMD static inline __attribute__((always_inline))
+#define MANAKO_INLINE MANAKO_LOOP static inline __attribute__((always_inline))
 
 namespace manako::fused {
 namespace {
 
 namespace portable {
-#define MANAKO_SIMD
+#define MANAKO_LOOP
 #include "learn/fused/vector.inc"
 #include MANAKO_LOOPS
-#undef MANAKO_SIMD
+#undef MANAKO_LOOP
 }  // namespace portable
 
 #if defined(__x86_64__) && defined(__GNUC__)
 
 namespace avx2 {
-#define MANAKO_SIMD __attribute__((target("avx2,bmi,bmi2")))
+#define MANAKO_LOOP __attribute__((target("avx2,bmi,bmi2")))
 #include "learn/fused/vector.inc"
 #include MANAKO_LOOPS
-#undef MANAKO_SIMD
+#undef MANAKO_LOOP
 }  // namespace avx2
 
 namespace avx512 {
-#define MANAKO_SIMD      \
+#define MANAKO_LOOP      \
   __attribute__((target( \
       "avx2,bmi,bmi2,avx512f,avx512bw,avx512cd,avx512dq,avx512vl,prefer-vector-width=512")))
 #include "learn/fused/vector.inc"
 #include MANAKO_LOOPS
-#undef MANAKO_SIMD
+#undef MANAKO_LOOP
 }  // namespace avx512
 
 const bool kHasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
