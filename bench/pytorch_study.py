@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import copy
 import csv
+import itertools
 import json
 import math
 import os
@@ -33,7 +34,7 @@ from torchvision.datasets.folder import default_loader
 from torchvision.transforms import InterpolationMode
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-BATCH, RATE, DECAY, WARMUP = 32, 0.001, 1e-4, 0.05
+BATCH, DECAY, WARMUP = 32, 1e-4, 0.05
 
 
 def read_manifest(path):
@@ -41,6 +42,21 @@ def read_manifest(path):
         rows = list(csv.DictReader(file))
     folder = os.path.dirname(os.path.abspath(path))
     return [dict(row, path=os.path.join(folder, row["file"])) for row in rows]
+
+
+def read_safetensors(path):
+    """The float32 tensors of a safetensors file by name (Debian has no package that reads it)."""
+    with open(path, "rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = bytearray(file.read())
+    header.pop("__metadata__", None)
+    tensors = {}
+    for name, entry in header.items():
+        if entry["dtype"] != "F32":
+            sys.exit(f"{path}: {name} is {entry['dtype']}, not F32")
+        begin, end = entry["data_offsets"]
+        tensors[name] = torch.frombuffer(data[begin:end], dtype=torch.float32).reshape(entry["shape"])
+    return tensors
 
 
 def decode(rows, size, threads):
@@ -100,7 +116,7 @@ class Trainer:
     def __init__(self, study, train, batches, class_weights, rate_factor):
         self.study = study
         self.model = study.channels_last(copy.deepcopy(study.initial))
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=RATE * rate_factor, weight_decay=DECAY)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=study.options.learning_rate * rate_factor, weight_decay=DECAY)
         total = batches * study.options.rounds
         warmup = math.floor(WARMUP * total)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -113,10 +129,15 @@ class Trainer:
         self.class_weights = class_weights
         data = Images(study.pixels, study.labels, train, augment=True)
         self.loader = DataLoader(data, batch_sampler=EvenBatches(len(train), batches), num_workers=study.options.workers)
+        self.batches = self.endless()
 
-    def train_round(self):
+    def endless(self):
+        while True:
+            yield from self.loader
+
+    def train(self, steps):
         self.model.train()
-        for images, labels in self.loader:
+        for images, labels in itertools.islice(self.batches, steps):
             images = images.contiguous(memory_format=torch.channels_last)
             with self.study.autocast():
                 logits = self.model(images)
@@ -166,6 +187,10 @@ class Study:
         self.decode_seconds = time.perf_counter() - begin
         torch.manual_seed(options.seed)
         self.initial = torchvision.models.get_model(options.model, num_classes=len(classes))
+        if options.init:
+            own = self.initial.state_dict()
+            own.update({n: t for n, t in read_safetensors(options.init).items() if t.shape == own[n].shape})
+            self.initial.load_state_dict(own)
         self.trained = self.evaluated = 0
 
     def channels_last(self, model):
@@ -193,7 +218,7 @@ class Study:
         return area_under_curve(scores, labels == self.positive), F.cross_entropy(logits, labels).item()
 
     def run_model(self, name, site_names, validation):
-        """Trains one model on the images of some sites (None: all together); the test AUC of its best round."""
+        """Trains one model on the images of some sites (None: all together); the test AUC of its best round and of the last."""
         options = self.options
         images = [self.select("train", site) for site in site_names]
         counts = torch.bincount(self.labels[sum(images, [])], minlength=2).double()
@@ -206,30 +231,40 @@ class Study:
             # Adam on a part of the batch: the square root rule, as Manako has it.
             rate_factor = math.sqrt(sum(map(len, images)) / len(own))
             trainers.append(Trainer(self, own, batches, class_weights, rate_factor))
+        # An epoch is one round, or as many as --local-steps makes of it.
+        own_steps = steps if len(images) > 1 else batches
+        part = options.local_steps or own_steps
+        parts = [min(part, own_steps - begin) for begin in range(0, own_steps, part)]
         model = trainers[0].model if len(trainers) == 1 else self.channels_last(copy.deepcopy(self.initial))
         test = self.select("test")
         self.evaluate(model, validation)
         self.evaluate(model, test)
         best = None
         for round_number in range(1, options.rounds + 1):
-            for trainer in trainers:
+            for part in parts:
+                for trainer in trainers:
+                    if len(trainers) > 1:
+                        trainer.model.load_state_dict(model.state_dict())
+                    trainer.train(part)
                 if len(trainers) > 1:
-                    trainer.model.load_state_dict(model.state_dict())
-                trainer.train_round()
-            if len(trainers) > 1:
-                fedavg(trainers, model)
+                    fedavg(trainers, model)
             auc, loss = self.evaluate(model, validation)
             test_auc, _ = self.evaluate(model, test)
             print(f"{name} round {round_number}: validation {auc:.3f}, test {test_auc:.3f}", file=sys.stderr)
             if best is None or (auc, -loss) > best[0]:
                 best = ((auc, -loss), test_auc, copy.deepcopy(model.state_dict()))
-        return best[1]
+        return best[1], test_auc
 
     def run(self):
         begin = time.perf_counter()
-        auc = {"pooled": self.run_model("pooled", [None], self.select("validation"))}
-        auc["federated"] = self.run_model("federated", self.sites, self.select("validation"))
-        auc["alone"] = {s: self.run_model(f"alone {s}", [s], self.select("validation", s)) for s in self.sites}
+        arms = {}
+        if "pooled" in self.options.arms:
+            arms["pooled"] = self.run_model("pooled", [None], self.select("validation"))
+        if "federated" in self.options.arms:
+            arms["federated"] = self.run_model("federated", self.sites, self.select("validation"))
+        if "alone" in self.options.arms:
+            for site in self.sites:
+                arms[f"alone {site}"] = self.run_model(f"alone {site}", [site], self.select("validation", site))
         learning = time.perf_counter() - begin
         kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         return {
@@ -240,7 +275,8 @@ class Study:
             "evaluated_images": self.evaluated,
             "images_per_second": (self.trained + self.evaluated) / learning,
             "peak_mib": kib / 1024,
-            "auc": auc,
+            "auc": {name: best for name, (best, _) in arms.items()},
+            "last_auc": {name: last for name, (_, last) in arms.items()},
         }
 
 
@@ -249,7 +285,11 @@ def main():
     parser.add_argument("manifest", help="CSV with the columns file, label, site, split")
     parser.add_argument("--model", default="resnet18", help="a network of torchvision")
     parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--init", default="", help="trained parameters: safetensors with torchvision's names")
+    parser.add_argument("--learning-rate", type=float, default=0.001)
+    parser.add_argument("--arms", nargs="+", default=["pooled", "federated", "alone"])
+    parser.add_argument("--rounds", type=int, default=2, help="epochs; after each the model is evaluated")
+    parser.add_argument("--local-steps", type=int, default=0, help="steps between averages (0: an epoch)")
     parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0, help="DataLoader processes while training")

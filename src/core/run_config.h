@@ -128,10 +128,10 @@ double UsualLearningRate(const TrainConfig& train, const ModelConfig& model);
 
 // Fills in federation.rounds, train.local_epochs and train.local_steps where they are 0, so that
 // the run makes train.epochs passes over `train_images` images. Where neither rounds nor their
-// length are given, a round is kUsualLocalSteps steps or an epoch, whichever is less: trained from
-// nothing, models that are averaged less often lose (docs/study.md).
+// length are given, a round is kUsualLocalSteps steps or an epoch, whichever is less: models that
+// are averaged less often lose (docs/study.md, docs/results.md).
 void ResolveRounds(RunConfig& config, int64_t train_images);
-inline constexpr int kUsualLocalSteps = 8;
+inline constexpr int kUsualLocalSteps = 4;
 
 // Whether a round completes a pass over all images, where it is shorter than one; rounds that are
 // not always do. Only then is a model worth a test.
@@ -180,7 +180,7 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("train", "batch", c.train.batch, "Images in a batch");
   visit("train", "epochs", c.train.epochs, "Passes over the images in the run, if --rounds is 0");
   visit("train", "local_epochs", c.train.local_epochs,
-        "Epochs of a round (0: 8 steps, at most an epoch)");
+        "Epochs of a round (0: 4 steps, at most an epoch)");
   visit("train", "local_steps", c.train.local_steps, "Steps in a round instead of epochs (0: off)");
   visit("train", "schedule", c.train.schedule, "cosine, step, constant");
   visit("train", "warmup_share", c.train.warmup_share, "Share of the steps to warm up");

@@ -50,10 +50,10 @@ TEST(RunConfigTest, RoundsMakeTheEpochs) {
   RunConfig config;
   config.train.batch = 32;
   ResolveRounds(config, 1322);  // 42 steps an epoch
-  EXPECT_EQ(config.train.local_steps, 8);
-  EXPECT_EQ(config.federation.rounds, 105);
+  EXPECT_EQ(config.train.local_steps, 4);
+  EXPECT_EQ(config.federation.rounds, 210);
   config = {};
-  ResolveRounds(config, 240);  // 8 steps: an epoch is a round
+  ResolveRounds(config, 120);  // 4 steps: an epoch is a round
   EXPECT_EQ(config.train.local_steps, 0);
   EXPECT_EQ(config.train.local_epochs, 1);
   EXPECT_EQ(config.federation.rounds, 20);

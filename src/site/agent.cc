@@ -51,7 +51,7 @@ std::vector<std::string> FactsOf(const FederatedRunConfig& config, const SiteCou
         "each round: {} over this site's images",
         train.local_epochs == 1 ? "1 pass" : fmt::format("{} passes", train.local_epochs)));
   } else {
-    facts.push_back("each round: 8 steps");
+    facts.push_back("each round: " + Plural(kUsualLocalSteps, "step"));
   }
   facts.push_back(fmt::format(
       "batch: {} images, {}", train.batch,
