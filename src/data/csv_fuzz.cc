@@ -1,11 +1,6 @@
-#include <cstddef>
-#include <cstdint>
-#include <string>
-#include <vector>
-
-#include "data/csv.h"
+#include "data/fuzz_bodies.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  (void)manako::ParseCsv({reinterpret_cast<const char*>(data), size}, "fuzz.csv");
+  manako::FuzzCsv({reinterpret_cast<const char*>(data), size});
   return 0;
 }

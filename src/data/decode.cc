@@ -39,6 +39,12 @@ absl::StatusOr<Decoded> DecodeReduced(std::string_view bytes, int longer) {
   if (bytes.empty()) return DataLoss("empty file");
   if (bytes.starts_with("\xff\xd8\xff")) return DecodeJpeg(bytes, longer);
   if (bytes.starts_with("\x89PNG")) return DecodePng(bytes, longer);
+  // Before the formats that OpenCV reads: whatever a file begins with, OpenCV's own look at these
+  // bytes would hand it to GDCM, which ends the process at some damaged files.
+  if (bytes.size() >= 132 && bytes.substr(128, 4) == "DICM") {
+    // DICOM goes here: DecodeDicom(bytes).
+    return InvalidArgument("DICOM is not read: export it as PNG or JPEG");
+  }
   if (bytes.size() > INT32_MAX) return ResourceExhausted("file of {} bytes", bytes.size());
   const std::string_view magic = bytes.substr(0, 4);
   if (magic == "II*\0"sv || magic == "MM\0*"sv || magic == "II+\0"sv || magic == "MM\0+"sv) {
@@ -47,10 +53,6 @@ absl::StatusOr<Decoded> DecodeReduced(std::string_view bytes, int longer) {
   if (magic == "RIFF" && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP")
     return DecodeWithOpenCv(bytes, "WebP");
   if (bytes.starts_with("BM") && bytes.size() >= 26) return DecodeWithOpenCv(bytes, "BMP");
-  if (bytes.size() >= 132 && bytes.substr(128, 4) == "DICM") {
-    // DICOM goes here: DecodeDicom(bytes).
-    return InvalidArgument("DICOM is not read: export it as PNG or JPEG");
-  }
   if (magic == "GIF8") return InvalidArgument("GIF is not read: save it as PNG");
   return InvalidArgument("not an image (begins with bytes {})", FirstBytes(bytes));
 }

@@ -290,6 +290,11 @@ TEST(DecodeTest, WhatIsNoImageIsSaid) {
   EXPECT_EQ(ErrorOf("hello"), "not an image (begins with bytes 68656c6c)");
   EXPECT_THAT(ErrorOf("GIF89a"), HasSubstr("GIF is not read"));
   EXPECT_THAT(ErrorOf(std::string(128, '\0') + "DICM"), HasSubstr("DICOM is not read"));
+  for (const std::string extension : {".bmp", ".tif", ".webp"}) {
+    std::string both = Encode(Gradient(120, 90), extension) + std::string(132, '\0');
+    both.replace(128, 4, "DICM");
+    EXPECT_THAT(ErrorOf(both), HasSubstr("DICOM is not read")) << extension;
+  }
 }
 
 TEST(DecodeTest, HarmlessJpegWarningsAreNoErrors) {
