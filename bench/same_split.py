@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Repeats a finished `manako study` in plain PyTorch, on the same splits: is Manako's AUC what PyTorch gives?
 
-    bench/same_split.py RUN [--arms pooled federated]
+    bench/same_split.py RUN [--arms pooled federated] [--repeats N]
 
 Takes images, network, length, learning rate and splits from the run folder (config.toml, predictions.csv), trains every
 repeat and fold with pytorch_study.py, and prints the test AUC of the last round of both, cell by cell, and their mean.
@@ -79,6 +79,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", help="folder of a finished study of a manifest")
     parser.add_argument("--arms", nargs="+", default=["pooled", "federated"])
+    parser.add_argument("--repeats", type=int, default=0, help="only the run's first so many (0: all)")
     options = parser.parse_args()
     with open(os.path.join(options.run, "config.toml"), "rb") as file:
         config = tomllib.load(file)
@@ -91,6 +92,8 @@ def main():
     manako = last_round(options.run)
     totals = collections.defaultdict(list)
     for cell in sorted(manako):
+        if options.repeats and cell[0] > options.repeats:
+            break
         with tempfile.NamedTemporaryFile(suffix=".csv") as manifest:
             write_manifest(config, images, known[cell], manifest.name, seed=cell[0])
             command = [sys.executable,

@@ -348,6 +348,17 @@ absl::StatusOr<RunRecord> FederationStore::Run(const std::string& id) {
   return ReadRun(row);
 }
 
+namespace {
+
+// The event of a person's wish; what comes of it is an event of its own.
+const char* AskedFor(const std::string& before, const std::string& wanted) {
+  if (wanted == "paused") return "run_paused";
+  if (wanted == "cancelled") return "run_cancel_asked";
+  return before == "paused" ? "run_resumed" : "run_start_asked";
+}
+
+}  // namespace
+
 absl::Status FederationStore::Want(const std::string& id, const std::string& wanted,
                                    int64_t now_ms) {
   MANAKO_ASSIGN_OR_RETURN(const RunRecord run, Run(id));
@@ -361,8 +372,8 @@ absl::Status FederationStore::Want(const std::string& id, const std::string& wan
   MANAKO_ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(database_.get()));
   MANAKO_RETURN_IF_ERROR(database_->Run("UPDATE runs SET wanted = ?2 WHERE id = ?1", id, wanted));
   MANAKO_RETURN_IF_ERROR(database_->Run(
-      "INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, ?2, '', 'run_wanted', ?3)",
-      now_ms, id, json{{"wanted", wanted}}.dump()));
+      "INSERT INTO events (time_ms, run, site, kind, fields) VALUES (?1, ?2, '', ?3, '{}')", now_ms,
+      id, AskedFor(run.wanted, wanted)));
   return transaction.Commit();
 }
 

@@ -61,7 +61,7 @@ class WireTest : public testing::Test {
       const std::lock_guard lock(log_mutex_);
       log_ += std::string(line) + "\n";
     };
-    Server::Deps deps{store_.get(), Now, log, nullptr};
+    Server::Deps deps{store_.get(), Now, log, nullptr, nullptr};
     server_ = *Server::Open({central_, 1}, deps);
     auto grpc = GrpcServer::Start({fmt::format("127.0.0.1:{}", port_), "0.1.0", 4},
                                   {server_.get(), enrolment_.get(), store_.get(), Now, log});

@@ -61,6 +61,8 @@ export const kPhases = new Map<string, Text>([
 
 export const kEvents = new Map<string, Text>([
   ["run_created", { en: "Run created", ja: "実行を作成" }],
+  ["run_start_asked", { en: "Start of the run asked for", ja: "実行の開始を指示" }],
+  ["run_cancel_asked", { en: "Cancelling of the run asked for", ja: "実行の中止を指示" }],
   ["run_started", { en: "Run started", ja: "実行を開始" }],
   ["run_paused", { en: "Run paused", ja: "実行を一時停止" }],
   ["run_resumed", { en: "Run resumed", ja: "実行を再開" }],

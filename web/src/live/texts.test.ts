@@ -1,5 +1,6 @@
 // That every text of the live pages exists in both languages, says the same things in both, and is Japanese where it
 // should be.
+import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { kAskStates, kEvents, kPhases, kRunSiteStates, kRunStates, kSiteStates, named, textOf } from "../dashboard/labels";
 import { texts as server } from "../dashboard/texts";
@@ -44,6 +45,23 @@ describe.each(all)("%s", (name, text) => {
   it("is not polite where the report is plain", () => {
     expect(text.ja).not.toMatch(/です|ます|ください|しましょう/);
   });
+});
+
+// Whole words of the server's sources that begin as an event does; what is put together there ("site_" + state) is not.
+function eventsOfTheServer(): string[] {
+  const folder = new URL("../../../src/server/", import.meta.url);
+  const sources = readdirSync(folder).filter((name) => name.endsWith(".cc") && !name.endsWith("_test.cc"));
+  const words = sources.flatMap((name) => [
+    ...readFileSync(new URL(name, folder), "utf8").matchAll(
+      /AddEvent\(\s*[^"]*,\s*(?:"",\s*)?[^"]*"(\w+)"(?:\s*:\s*"(\w+)")?|["']((?:run_\w+asked|run_paused|run_resumed|run_created|site_left_federation|site_\w+ed))["']/g,
+    ),
+  ]);
+  return [...new Set(words.flatMap((m) => [m[1], m[2], m[3]]).filter((w): w is string => w !== undefined && !w.endsWith("_")))];
+}
+
+describe("events of the server", () => {
+  it("are found in its sources", () => expect(eventsOfTheServer().length).toBeGreaterThan(15));
+  it.each(eventsOfTheServer())("%s has a text", (kind) => expect(kEvents.has(kind)).toBe(true));
 });
 
 describe("names that are not known", () => {
