@@ -17,6 +17,7 @@
 
 #include "base/files.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "base/thread_pool.h"
 #include "bench/federation.h"
 #include "core/codec/array_file_writer.h"
@@ -73,7 +74,7 @@ double AddInMemory(const std::vector<ParameterSet>& arrays, const Flags& flags) 
 
 absl::Status Run(const Flags& flags) {
   const TemporaryFolder place;
-  const RunFolder folder(place.path() + "/run");
+  const RunFolder folder(place / "run");
   const auto spec = SpecOf(flags.elements);
   MANAKO_RETURN_IF_ERROR(folder.Create(Model(spec, 0), ArrayEncoding::kFloat32, 1));
   MANAKO_ASSIGN_OR_RETURN(const ArtifactId base, IdentifyArtifact(folder.ModelPath(0), 1));
@@ -121,22 +122,13 @@ absl::Status Run(const Flags& flags) {
 }
 
 absl::Status Parse(int argc, char** argv, Flags& flags) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (i + 1 == argc) return InvalidArgument("{} needs a value", name);
-    const int64_t value = std::atoll(argv[++i]);
-    if (value < 1) return InvalidArgument("{} must be a number above 0", name);
-    if (name == "--elements")
-      flags.elements = value;
-    else if (name == "--updates")
-      flags.updates = static_cast<int>(value);
-    else if (name == "--threads")
-      flags.threads = static_cast<int>(value);
-    else if (name == "--repeats")
-      flags.repeats = static_cast<int>(value);
-    else
-      return InvalidArgument("unknown: {}", name);
-  }
+  MANAKO_RETURN_IF_ERROR(ParseFlags(argc, argv,
+                                    {{"--elements", &flags.elements},
+                                     {"--updates", &flags.updates},
+                                     {"--threads", &flags.threads},
+                                     {"--repeats", &flags.repeats}}));
+  if (flags.elements < 1 || flags.updates < 1 || flags.threads < 1 || flags.repeats < 1)
+    return InvalidArgument("all numbers must be above 0");
   return absl::OkStatus();
 }
 
@@ -147,7 +139,5 @@ int main(int argc, char** argv) {
   manako::bench::Flags flags;
   absl::Status status = manako::bench::Parse(argc, argv, flags);
   if (status.ok()) status = manako::bench::Run(flags);
-  if (status.ok()) return 0;
-  fmt::print(stderr, "{}\n", manako::MessageOf(status));
-  return 1;
+  return manako::bench::ExitCode(status);
 }

@@ -8,14 +8,13 @@
 // SHA-256, CRC-32C and copying in the same run. The numbers are like a network's: a base of
 // deviation 0.02, and a change of 0.0005 to it.
 #include <fmt/format.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
-#include <filesystem>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -25,6 +24,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "core/codec/array_file_reader.h"
 #include "core/codec/array_file_writer.h"
 #include "core/parameter_set.h"
@@ -36,22 +36,6 @@ struct Flags {
   uint64_t elements = 11689512;  // ResNet-18
   uint64_t threads = 1;
   uint64_t repeats = 3;
-};
-
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "bench_codec-XXXXXX").string();
-    if (mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 double ProcessorSeconds() {
@@ -160,7 +144,6 @@ absl::Status Run(const Flags& flags, const Case& what, Arrays& arrays, const std
 
 absl::Status RunAll(const Flags& flags) {
   const TemporaryFolder folder;
-  if (folder.path().empty()) return Internal("no temporary folder can be made: set TMPDIR");
   const auto n = static_cast<int64_t>(flags.elements);
   Arrays arrays{FlatArray(n), FlatArray(n), FlatArray(n), FlatArray(n)};
   constexpr int64_t kDistinct = 1 << 20;  // repeated so far apart that no block sees it twice

@@ -7,15 +7,15 @@
 // study does before it trains: find the files, decode or check every image, look for duplicates.
 // The cache lives in a temporary folder.
 #include <fmt/format.h>
-#include <stdlib.h>
 
 #include <chrono>
 #include <cstdio>
-#include <filesystem>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "data/dataset.h"
 
 namespace manako {
@@ -26,23 +26,6 @@ struct Flags {
   std::string crop = "auto";
   int size = 224;
   int threads = 1;
-};
-
-// A folder that is gone when this is.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    std::string name = (std::filesystem::temp_directory_path() / "bench_decode-XXXXXX").string();
-    if (mkdtemp(name.data()) != nullptr) path_ = name;
-  }
-  ~TemporaryFolder() {
-    std::error_code ignored;
-    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
 };
 
 struct Reading {
@@ -69,7 +52,6 @@ absl::StatusOr<Reading> TimeReading(const Flags& flags, const std::string& cache
 
 absl::Status Run(const Flags& flags) {
   const TemporaryFolder cache;
-  if (cache.path().empty()) return Internal("no temporary folder can be made: set TMPDIR");
   nlohmann::json out;
   for (const char* way : {"decode", "cached"}) {
     MANAKO_ASSIGN_OR_RETURN(const Reading reading, TimeReading(flags, cache.path()));

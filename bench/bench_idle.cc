@@ -15,7 +15,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <filesystem>
 #include <mutex>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -23,6 +22,7 @@
 
 #include "base/files.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "bench/federation.h"
 #include "server/wake.h"
 #include "wire/grpc_channel.h"
@@ -51,13 +51,13 @@ absl::StatusOr<std::unique_ptr<GrpcChannel>> Connect(Central& central, int numbe
 
 absl::Status Run(const Flags& flags) {
   const TemporaryFolder folder;
-  MANAKO_ASSIGN_OR_RETURN(Central central, MakeCentralFolder(folder.path() + "/central"));
+  MANAKO_ASSIGN_OR_RETURN(Central central, MakeCentralFolder(folder / "central"));
   std::vector<std::unique_ptr<GrpcChannel>> channels;
   for (int i = 0; i < flags.sites; ++i) {
     MANAKO_ASSIGN_OR_RETURN(auto channel, Connect(central, i));
     channels.push_back(std::move(channel));
   }
-  const std::string log = folder.path() + "/log";
+  const std::string log = folder / "log";
   MANAKO_ASSIGN_OR_RETURN(const pid_t server,
                           Spawn({flags.manako, "server", "start", central.folder}, log));
   MANAKO_RETURN_IF_ERROR(AwaitPort(central.port));
@@ -97,14 +97,14 @@ absl::Status Run(const Flags& flags) {
   // Heartbeats, spread evenly over their interval.
   std::atomic<int> heartbeats = 0;
   std::vector<std::jthread> beating;
-  constexpr int kBeating = 8;
-  for (int t = 0; flags.heartbeat > 0 && t < kBeating; ++t) {
+  const size_t threads = std::min<size_t>(8, channels.size());
+  for (size_t t = 0; flags.heartbeat > 0 && t < threads; ++t) {
     beating.emplace_back([&, t](const std::stop_token& stop) {
       SiteStatus status;
       status.phase = "idle";
-      for (auto i = static_cast<size_t>(t); !stop.stop_requested();
-           i = i + kBeating < channels.size() ? i + kBeating : static_cast<size_t>(t)) {
-        const double due = Seconds() + static_cast<double>(flags.heartbeat) * kBeating /
+      for (size_t i = t; !stop.stop_requested();
+           i = i + threads < channels.size() ? i + threads : t) {
+        const double due = Seconds() + flags.heartbeat * static_cast<double>(threads) /
                                            static_cast<double>(channels.size());
         channels[i]->ReportStatus(status).ok() ? ++heartbeats : ++errors;
         if (const double rest = due - Seconds(); rest > 0) Sleep(rest);
@@ -154,21 +154,11 @@ absl::Status Run(const Flags& flags) {
 }
 
 absl::Status Parse(int argc, char** argv, Flags& flags) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (i + 1 == argc) return InvalidArgument("{} needs a value", name);
-    const std::string value = argv[++i];
-    if (name == "--manako")
-      flags.manako = std::filesystem::absolute(value).string();
-    else if (name == "--sites")
-      flags.sites = std::atoi(value.c_str());
-    else if (name == "--seconds")
-      flags.seconds = std::atoi(value.c_str());
-    else if (name == "--heartbeat")
-      flags.heartbeat = std::atoi(value.c_str());
-    else
-      return InvalidArgument("unknown: {}", name);
-  }
+  MANAKO_RETURN_IF_ERROR(ParseFlags(argc, argv,
+                                    {{"--manako", &flags.manako},
+                                     {"--sites", &flags.sites},
+                                     {"--seconds", &flags.seconds},
+                                     {"--heartbeat", &flags.heartbeat}}));
   if (flags.manako.empty())
     return InvalidArgument("--manako PATH is needed: the program whose server is measured");
   if (flags.sites < 1 || flags.seconds < 1)
@@ -193,7 +183,5 @@ int main(int argc, char** argv) {
   manako::bench::Flags flags;
   absl::Status status = manako::bench::Parse(argc, argv, flags);
   if (status.ok()) status = manako::bench::Run(flags);
-  if (status.ok()) return 0;
-  fmt::print(stderr, "{}\n", manako::MessageOf(status));
-  return 1;
+  return manako::bench::ExitCode(status);
 }

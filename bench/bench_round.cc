@@ -29,6 +29,7 @@
 
 #include "base/files.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "bench/federation.h"
 #include "core/parameter_set.h"
 #include "server/run_folder.h"
@@ -194,7 +195,7 @@ double Floor(int sites, int64_t bytes) {
 
 absl::Status RunBench(const Flags& flags) {
   const TemporaryFolder folder;
-  MANAKO_ASSIGN_OR_RETURN(Central central, MakeCentralFolder(folder.path() + "/central"));
+  MANAKO_ASSIGN_OR_RETURN(Central central, MakeCentralFolder(folder / "central"));
   std::vector<std::string> folders;
   for (int i = 0; i < flags.sites; ++i) {
     folders.push_back(fmt::format("{}/site-{}", folder.path(), i + 1));
@@ -210,7 +211,7 @@ absl::Status RunBench(const Flags& flags) {
       fs::file_size(IsLossy(flags.encoding) ? files.WirePath(0) : files.ModelPath(0)));
   std::vector<double> floors = {Floor(flags.sites, wire_bytes), Floor(flags.sites, wire_bytes)};
 
-  const std::string log = folder.path() + "/log";
+  const std::string log = folder / "log";
   MANAKO_ASSIGN_OR_RETURN(const pid_t server,
                           Spawn({flags.manako, "server", "start", central.folder}, log));
   MANAKO_RETURN_IF_ERROR(AwaitPort(central.port));
@@ -285,32 +286,18 @@ absl::Status RunBench(const Flags& flags) {
 }
 
 absl::Status Parse(int argc, char** argv, Flags& flags) {
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    if (i + 1 == argc) return InvalidArgument("{} needs a value", name);
-    const std::string value = argv[++i];
-    if (name == "--manako")
-      flags.manako = fs::absolute(value).string();
-    else if (name == "--site")
-      flags.site = value;
-    else if (name == "--folder")
-      flags.folder = value;
-    else if (name == "--elements")
-      flags.elements = std::atoll(value.c_str());
-    else if (name == "--port")
-      flags.port = std::atoi(value.c_str());
-    else if (name == "--sites")
-      flags.sites = std::atoi(value.c_str());
-    else if (name == "--rounds")
-      flags.rounds = std::atoi(value.c_str());
-    else if (name == "--threads")
-      flags.threads = std::atoi(value.c_str());
-    else if (name == "--encoding") {
-      MANAKO_ASSIGN_OR_RETURN(flags.encoding, ParseArrayEncoding(value));
-    } else {
-      return InvalidArgument("unknown: {}", name);
-    }
-  }
+  std::string encoding(NameOf(flags.encoding));
+  MANAKO_RETURN_IF_ERROR(ParseFlags(argc, argv,
+                                    {{"--manako", &flags.manako},
+                                     {"--site", &flags.site},
+                                     {"--folder", &flags.folder},
+                                     {"--elements", &flags.elements},
+                                     {"--port", &flags.port},
+                                     {"--sites", &flags.sites},
+                                     {"--rounds", &flags.rounds},
+                                     {"--threads", &flags.threads},
+                                     {"--encoding", &encoding}}));
+  MANAKO_ASSIGN_OR_RETURN(flags.encoding, ParseArrayEncoding(encoding));
   if (flags.site.empty() && flags.manako.empty())
     return InvalidArgument("--manako PATH is needed: the program whose server is measured");
   if (flags.rounds < 3) return InvalidArgument("--rounds must be 3 or more");
@@ -326,7 +313,5 @@ int main(int argc, char** argv) {
   absl::Status status = manako::bench::Parse(argc, argv, flags);
   if (status.ok())
     status = flags.site.empty() ? manako::bench::RunBench(flags) : manako::bench::RunSite(flags);
-  if (status.ok()) return 0;
-  fmt::print(stderr, "{}\n", manako::MessageOf(status));
-  return 1;
+  return manako::bench::ExitCode(status);
 }

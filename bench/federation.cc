@@ -13,7 +13,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <filesystem>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <thread>
@@ -27,7 +27,6 @@
 #include "server/run_folder.h"
 
 namespace manako::bench {
-namespace fs = std::filesystem;
 
 int64_t NowMs() { return absl::ToUnixMillis(absl::Now()); }
 
@@ -37,20 +36,29 @@ double Seconds() {
 
 double Rounded(double value) { return std::round(value * 1000) / 1000; }
 
+absl::Status ParseFlags(int argc, char** argv, const FlagPlaces& places) {
+  for (int i = 1; i < argc; i += 2) {
+    const auto found = places.find(argv[i]);
+    if (found == places.end()) return InvalidArgument("unknown: {}", argv[i]);
+    if (i + 1 == argc) return InvalidArgument("{} needs a value", argv[i]);
+    const char* value = argv[i + 1];
+    if (const auto text = std::get_if<std::string*>(&found->second)) **text = value;
+    if (const auto number = std::get_if<int*>(&found->second)) **number = std::atoi(value);
+    if (const auto number = std::get_if<int64_t*>(&found->second)) **number = std::atoll(value);
+  }
+  return absl::OkStatus();
+}
+
+int ExitCode(const absl::Status& status) {
+  if (status.ok()) return 0;
+  fmt::print(stderr, "{}\n", MessageOf(status));
+  return 1;
+}
+
 double Median(std::vector<double> values) {
   if (values.empty()) return 0;
   std::sort(values.begin(), values.end());
   return (values[(values.size() - 1) / 2] + values[values.size() / 2]) / 2;
-}
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (fs::temp_directory_path() / "manako-bench-XXXXXX").string();
-  if (mkdtemp(name.data()) != nullptr) path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  if (!path_.empty()) fs::remove_all(path_, ignored);
 }
 
 int64_t StatusKb(pid_t pid, const std::string& field) {

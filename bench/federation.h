@@ -6,8 +6,10 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -23,17 +25,10 @@ double Seconds();  // of a clock that is never set
 double Median(std::vector<double> values);
 double Rounded(double value);  // to thousandths, as the benchmarks print
 
-// A folder that is gone with this object. Below TMPDIR: choose a disk there, a file system in
-// memory makes syncs free.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+// What the command line says, "--name value" each, into the places of these names.
+using FlagPlaces = std::map<std::string, std::variant<int*, int64_t*, std::string*>>;
+absl::Status ParseFlags(int argc, char** argv, const FlagPlaces& places);
+int ExitCode(const absl::Status& status);  // 0; or 1, and its message is printed
 
 // A line of /proc/PID/status in kB (VmHWM, VmRSS, RssAnon); 0: there is no such process.
 int64_t StatusKb(pid_t pid, const std::string& field);

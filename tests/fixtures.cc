@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -73,21 +72,6 @@ void DropClock(json* value) {
 }
 
 }  // namespace
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (fs::temp_directory_path() / "manako-test-XXXXXX").string();
-  EXPECT_NE(::mkdtemp(name.data()), nullptr) << name;
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
-}
-
-std::string TemporaryFolder::operator/(std::string_view name) const {
-  return path_ + "/" + std::string(name);
-}
 
 const std::string& PhantomFolder() {
   static const TemporaryFolder folder;

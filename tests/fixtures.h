@@ -9,22 +9,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/temporary_folder.h"
+
 namespace manako {
-
-// A folder that is removed, with all in it, by the destructor.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  // The folder, or something in it.
-  std::string operator/(std::string_view name) const;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // A folder of 24 small synthetic images in each of `normal` and `detachment`, with manifest.csv.
 // Drawn once for each test program, by the program under test; not to be changed. Copy it to spoil.

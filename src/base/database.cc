@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/files.h"
+#include "base/system_error.h"
 
 namespace manako {
 namespace {
@@ -81,20 +82,8 @@ absl::Status MakePrivateFile(const std::string& path) {
     ::close(fd);
     return absl::OkStatus();
   }
-  const std::string text = fmt::format("cannot open database {}: {}", path, std::strerror(errno));
-  switch (errno) {
-    case ENOENT:
-      return absl::NotFoundError(text);
-    case ENOSPC:
-    case EDQUOT:
-      return absl::ResourceExhaustedError(text + " (free some space, then go on)");
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return absl::PermissionDeniedError(text);
-    default:
-      return absl::FailedPreconditionError(text);
-  }
+  return FileError(errno, fmt::format("cannot open database {}", path),
+                   absl::StatusCode::kFailedPrecondition);
 }
 
 }  // namespace

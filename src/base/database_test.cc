@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "base/files.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 namespace {
@@ -31,19 +32,13 @@ constexpr std::array<std::string_view, 1> kSteps = {
 
 class DatabaseTest : public testing::Test {
  protected:
-  DatabaseTest()
-      : folder_(fs::path(testing::TempDir()) / ("database_test_" + std::to_string(getpid()))) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~DatabaseTest() override { fs::remove_all(folder_); }
-  std::string Path(const std::string& name = "db") { return (folder_ / name).string(); }
+  std::string Path(const std::string& name = "db") { return folder_ / name; }
   std::unique_ptr<Database> OpenOrDie(const DatabaseOptions& options = {}) {
     auto database = Database::Open(Path(), kSteps, options);
     EXPECT_TRUE(database.ok()) << database.status();
     return *std::move(database);
   }
-  fs::path folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(DatabaseTest, TypesGoInAndOut) {
@@ -119,7 +114,7 @@ TEST_F(DatabaseTest, ErrorsHaveTheirCodesAndNameTheFile) {
   EXPECT_EQ(database->GetInt("SELECT rounds FROM sites WHERE name = ?1", "z").status().code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(Database::Open(Path("none/db"), kSteps).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_FALSE(Database::Open(folder_.string(), kSteps).ok());
+  EXPECT_FALSE(Database::Open(folder_.path(), kSteps).ok());
 }
 
 TEST_F(DatabaseTest, TransactionIsAllOrNothing) {
@@ -379,7 +374,7 @@ TEST_F(DatabaseTest, BackupIsWholeWhileWritersGoOn) {
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_EQ(*(*second)->GetInt("SELECT count(*) FROM updates"), 100);
   EXPECT_EQ(*(*second)->GetInt("SELECT count(*) FROM sites"), 1);
-  for (const auto& entry : fs::directory_iterator(folder_)) {
+  for (const auto& entry : fs::directory_iterator(folder_.path())) {
     EXPECT_EQ(entry.path().string().find(".part."), std::string::npos) << entry.path();
   }
   EXPECT_EQ(database->Backup(Path("none/copy")).code(), absl::StatusCode::kNotFound);

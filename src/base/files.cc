@@ -12,32 +12,19 @@
 #include <system_error>
 
 #include "base/status_macros.h"
+#include "base/system_error.h"
 
 namespace manako {
 namespace {
 
 namespace fs = std::filesystem;
 
-absl::Status SystemError(int error, std::string_view doing, std::string_view path) {
-  const std::string text = fmt::format("{} {}: {}", doing, path, std::strerror(error));
-  switch (error) {
-    case ENOENT:
-      return absl::NotFoundError(text);
-    case ENOSPC:
-    case EDQUOT:
-      return absl::ResourceExhaustedError(text + " (free some space, then go on)");
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return absl::PermissionDeniedError(text);
-    case ENOTDIR:
-    case EISDIR:
-    case ELOOP:
-    case ENAMETOOLONG:
-      return absl::FailedPreconditionError(text);
-    default:
-      return absl::UnavailableError(text);
-  }
+absl::Status PathError(int error, std::string_view doing, std::string_view path) {
+  const bool misplaced =
+      error == ENOTDIR || error == EISDIR || error == ELOOP || error == ENAMETOOLONG;
+  return FileError(
+      error, fmt::format("{} {}", doing, path),
+      misplaced ? absl::StatusCode::kFailedPrecondition : absl::StatusCode::kUnavailable);
 }
 
 absl::Status WriteAll(int fd, const void* data, size_t size, const std::string& path) {
@@ -45,7 +32,7 @@ absl::Status WriteAll(int fd, const void* data, size_t size, const std::string& 
   while (size > 0) {
     const ssize_t n = ::write(fd, at, size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(errno, "cannot write", path);
+    if (n < 0) return PathError(errno, "cannot write", path);
     at += n;
     size -= static_cast<size_t>(n);
   }
@@ -59,12 +46,12 @@ std::string FolderOf(const std::string& path) {
 
 absl::Status SyncFolder(const std::string& folder) {
   const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return SystemError(errno, "cannot open folder", folder);
+  if (fd < 0) return PathError(errno, "cannot open folder", folder);
   const int result = ::fsync(fd);
   const int error = errno;
   ::close(fd);
   // Some file systems have no fsync for folders; they promise the rename's order otherwise.
-  if (result != 0 && error != EINVAL) return SystemError(error, "cannot sync folder", folder);
+  if (result != 0 && error != EINVAL) return PathError(error, "cannot sync folder", folder);
   return absl::OkStatus();
 }
 
@@ -75,7 +62,7 @@ absl::StatusOr<std::unique_ptr<AtomicFileWriter>> AtomicFileWriter::Create(const
   while (true) {
     std::string temporary = fmt::format("{}.{}.XXXXXX", path, "part");
     const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);
-    if (fd < 0) return SystemError(errno, "cannot create", path);
+    if (fd < 0) return PathError(errno, "cannot create", path);
     // The lock says that somebody writes here; the system frees it however the writer ends.
     // RemoveUnfinishedFiles() may have been quicker: then once more. Where a file system has no
     // locks, nothing is ever taken for abandoned.
@@ -110,7 +97,7 @@ absl::Status AtomicFileWriter::WriteAt(uint64_t offset, const void* data, size_t
   while (size > 0) {
     const ssize_t n = ::pwrite(fd_, at, size, static_cast<off_t>(offset));
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return SystemError(errno, "cannot write", path_);
+    if (n < 0) return PathError(errno, "cannot write", path_);
     at += n;
     offset += static_cast<uint64_t>(n);
     size -= static_cast<size_t>(n);
@@ -119,9 +106,9 @@ absl::Status AtomicFileWriter::WriteAt(uint64_t offset, const void* data, size_t
 }
 
 absl::Status AtomicFileWriter::Commit() {
-  if (::fsync(fd_) != 0) return SystemError(errno, "cannot sync", path_);
+  if (::fsync(fd_) != 0) return PathError(errno, "cannot sync", path_);
   if (::rename(temporary_.c_str(), path_.c_str()) != 0) {
-    return SystemError(errno, "cannot put in place", path_);
+    return PathError(errno, "cannot put in place", path_);
   }
   ::close(fd_);
   fd_ = -1;
@@ -149,7 +136,7 @@ void RemoveUnfinishedFiles(const std::string& folder) {
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return SystemError(errno, "cannot open", path);
+  if (fd < 0) return PathError(errno, "cannot open", path);
   std::string bytes;
   std::string piece(1 << 18, '\0');
   while (true) {
@@ -158,7 +145,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
     if (n < 0) {
       const int error = errno;
       ::close(fd);
-      return SystemError(error, "cannot read", path);
+      return PathError(error, "cannot read", path);
     }
     if (n == 0) break;
     bytes.append(piece, 0, static_cast<size_t>(n));
@@ -174,12 +161,12 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
 
 absl::Status MoveFileDurably(const std::string& from, const std::string& to) {
   const int fd = ::open(from.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return SystemError(errno, "cannot open", from);
+  if (fd < 0) return PathError(errno, "cannot open", from);
   const int synced = ::fsync(fd);
   const int error = errno;
   ::close(fd);
-  if (synced != 0) return SystemError(error, "cannot sync", from);
-  if (::rename(from.c_str(), to.c_str()) != 0) return SystemError(errno, "cannot rename to", to);
+  if (synced != 0) return PathError(error, "cannot sync", from);
+  if (::rename(from.c_str(), to.c_str()) != 0) return PathError(errno, "cannot rename to", to);
   return SyncFolder(FolderOf(to));
 }
 
@@ -194,24 +181,24 @@ void BeginWriteback(int fd, int64_t size, int64_t* begun) {
 absl::Status MakeFolders(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
-  if (error) return SystemError(error.value(), "cannot make folder", path);
+  if (error) return PathError(error.value(), "cannot make folder", path);
   if (!fs::is_directory(path, error)) return FailedPrecondition("{} is not a folder", path);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<LineLog>> LineLog::Open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return SystemError(errno, "cannot open", path);
+  if (fd < 0) return PathError(errno, "cannot open", path);
   std::unique_ptr<LineLog> log(new LineLog(path, fd));
   // Walk back from the end to the last newline: what stands behind it was torn by a crash.
   off_t end = ::lseek(fd, 0, SEEK_END);
   char c = '\n';
   while (end > 0) {
-    if (::pread(fd, &c, 1, end - 1) != 1) return SystemError(errno, "cannot read", path);
+    if (::pread(fd, &c, 1, end - 1) != 1) return PathError(errno, "cannot read", path);
     if (c == '\n') break;
     --end;
   }
-  if (::ftruncate(fd, end) != 0) return SystemError(errno, "cannot repair", path);
+  if (::ftruncate(fd, end) != 0) return PathError(errno, "cannot repair", path);
   ::lseek(fd, end, SEEK_SET);
   return log;
 }
@@ -227,18 +214,18 @@ absl::Status LineLog::Append(std::string_view line) {
     if (::ftruncate(fd_, start) == 0) ::lseek(fd_, start, SEEK_SET);
     return status;
   }
-  if (::fdatasync(fd_) != 0) return SystemError(errno, "cannot sync", path_);
+  if (::fdatasync(fd_) != 0) return PathError(errno, "cannot sync", path_);
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return SystemError(errno, "cannot open", path);
+  if (fd < 0) return PathError(errno, "cannot open", path);
   struct stat info;
   if (::fstat(fd, &info) != 0) {
     const int error = errno;
     ::close(fd);
-    return SystemError(error, "cannot read", path);
+    return PathError(error, "cannot read", path);
   }
   const size_t size = static_cast<size_t>(info.st_size);
   void* data = nullptr;
@@ -247,7 +234,7 @@ absl::StatusOr<std::unique_ptr<MappedFile>> MappedFile::Open(const std::string& 
     if (data == MAP_FAILED) {
       const int error = errno;
       ::close(fd);
-      return SystemError(error, "cannot map", path);
+      return PathError(error, "cannot map", path);
     }
   }
   ::close(fd);
@@ -261,7 +248,7 @@ MappedFile::~MappedFile() {
 absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Take(const std::string& folder) {
   const std::string path = folder + "/.lock";
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (fd < 0) return SystemError(errno, "cannot open", path);
+  if (fd < 0) return PathError(errno, "cannot open", path);
   if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
     char holder[32] = {};
     if (::pread(fd, holder, sizeof holder - 1, 0) <= 0) std::strcpy(holder, "unknown");
@@ -274,7 +261,7 @@ absl::StatusOr<std::unique_ptr<FolderLock>> FolderLock::Take(const std::string& 
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) {
     const int error = errno;
     ::close(fd);
-    return SystemError(error, "cannot write", path);
+    return PathError(error, "cannot write", path);
   }
   return std::unique_ptr<FolderLock>(new FolderLock(fd));
 }

@@ -10,6 +10,8 @@
 #include <filesystem>
 #include <fstream>
 
+#include "base/temporary_folder.h"
+
 namespace manako {
 namespace {
 
@@ -17,20 +19,15 @@ namespace fs = std::filesystem;
 
 class FilesTest : public testing::Test {
  protected:
-  FilesTest() : folder_(fs::path(testing::TempDir()) / ("files_test_" + std::to_string(getpid()))) {
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-  }
-  ~FilesTest() override { fs::remove_all(folder_); }
-  std::string Path(const std::string& name) { return (folder_ / name).string(); }
-  fs::path folder_;
+  std::string Path(const std::string& name) { return folder_ / name; }
+  const TemporaryFolder folder_;
 };
 
 TEST_F(FilesTest, AtomicWriteReplacesAndLeavesNothingBeside) {
   ASSERT_TRUE(WriteFileAtomically(Path("a"), "one").ok());
   ASSERT_TRUE(WriteFileAtomically(Path("a"), "two").ok());
   EXPECT_EQ(*ReadFile(Path("a")), "two");
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 1);
 }
 
 // A secret is never in a file that others can read, not even while it is being written.
@@ -55,7 +52,7 @@ TEST_F(FilesTest, ModeIsTheFilesFromItsFirstByte) {
 
 TEST_F(FilesTest, WriterWithoutCommitLeavesNothing) {
   { ASSERT_TRUE((*AtomicFileWriter::Create(Path("a")))->Append("x").ok()); }
-  EXPECT_TRUE(fs::is_empty(folder_));
+  EXPECT_TRUE(fs::is_empty(folder_.path()));
 }
 
 // A write that the system cuts short (here: the process's file size limit, as with a full disk)
@@ -74,7 +71,7 @@ TEST_F(FilesTest, FailedWriteKeepsTheOldContent) {
   waitpid(child, &status, 0);
   EXPECT_EQ(WEXITSTATUS(status), 0);
   EXPECT_EQ(*ReadFile(Path("a")), "old");
-  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 1);
 }
 
 TEST_F(FilesTest, RemovesWhatKilledWritersLeft) {
@@ -87,9 +84,9 @@ TEST_F(FilesTest, RemovesWhatKilledWritersLeft) {
   waitpid(child, &status, 0);
   ASSERT_EQ(WEXITSTATUS(status), 0);
   ASSERT_TRUE(WriteFileAtomically(Path("my.part.file"), "stays").ok());
-  ASSERT_EQ(std::distance(fs::directory_iterator(folder_), {}), 2);
-  RemoveUnfinishedFiles(folder_.string());
-  ASSERT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+  ASSERT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 2);
+  RemoveUnfinishedFiles(folder_.path());
+  ASSERT_EQ(std::distance(fs::directory_iterator(folder_.path()), {}), 1);
   EXPECT_TRUE(fs::exists(Path("my.part.file")));
 }
 
@@ -111,7 +108,7 @@ TEST_F(FilesTest, FilesThatAreBeingWrittenAreNotUnfinished) {
   ASSERT_EQ(read(ready[0], &c, 1), 1);
   {
     auto mine = *AtomicFileWriter::Create(Path("mine"));
-    RemoveUnfinishedFiles(folder_.string());
+    RemoveUnfinishedFiles(folder_.path());
     ASSERT_TRUE(mine->Append("whole").ok());
     ASSERT_TRUE(mine->Commit().ok());
   }
@@ -139,13 +136,13 @@ TEST_F(FilesTest, LineLogCutsATornLine) {
 }
 
 TEST_F(FilesTest, SecondLockIsRefusedAndNamesTheHolder) {
-  auto lock = FolderLock::Take(folder_.string());
+  auto lock = FolderLock::Take(folder_.path());
   ASSERT_TRUE(lock.ok());
-  auto second = FolderLock::Take(folder_.string());
+  auto second = FolderLock::Take(folder_.path());
   ASSERT_FALSE(second.ok());
   EXPECT_NE(second.status().message().find(std::to_string(getpid())), absl::string_view::npos);
   lock->reset();
-  EXPECT_TRUE(FolderLock::Take(folder_.string()).ok());
+  EXPECT_TRUE(FolderLock::Take(folder_.path()).ok());
 }
 
 TEST_F(FilesTest, ErrorsNameThePath) {

@@ -2,9 +2,8 @@
 
 #include <gtest/gtest.h>
 
-#include <filesystem>
-
 #include "base/files.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 namespace {
@@ -20,7 +19,8 @@ Checkpoint Sample() {
 }
 
 TEST(CheckpointTest, RoundTrip) {
-  const std::string path = testing::TempDir() + "checkpoint_round_trip";
+  const TemporaryFolder folder;
+  const std::string path = folder / "checkpoint";
   ASSERT_TRUE(SaveCheckpoint(Sample(), path).ok());
   const auto read = LoadCheckpoint(path);
   ASSERT_TRUE(read.ok()) << read.status();
@@ -31,7 +31,8 @@ TEST(CheckpointTest, RoundTrip) {
 }
 
 TEST(CheckpointTest, EveryDamageIsFound) {
-  const std::string path = testing::TempDir() + "checkpoint_damage";
+  const TemporaryFolder folder;
+  const std::string path = folder / "checkpoint";
   ASSERT_TRUE(SaveCheckpoint(Sample(), path).ok());
   const std::string good = *ReadFile(path);
   for (size_t i = 0; i < good.size(); ++i) {

@@ -2,12 +2,12 @@
 #include "dashboard/testing/browser.h"
 
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <chrono>
 #include <filesystem>
 #include <string>
 
+#include "base/temporary_folder.h"
 #include "dashboard/http_server.h"
 #include "dashboard/server_pages.h"
 #include "dashboard/site_pages.h"
@@ -33,16 +33,10 @@ class BrowserTest : public testing::Test {
  protected:
   void SetUp() override {
     if (!fs::exists(kChromium)) GTEST_SKIP() << kChromium << " is not installed";
-    char name[] = "/tmp/manako-browser-XXXXXX";
-    folder_ = mkdtemp(name);
-    fs::create_directory(folder_ + "/profile");
-    ASSERT_TRUE(SetWebPassword(folder_ + "/web-users", "admin", kPassword).ok());
-    browser_ = Browser::Start(folder_ + "/profile");
+    fs::create_directory(folder_ / "profile");
+    ASSERT_TRUE(SetWebPassword(folder_ / "web-users", "admin", kPassword).ok());
+    browser_ = Browser::Start(folder_ / "profile");
     ASSERT_NE(browser_, nullptr);
-  }
-  void TearDown() override {
-    browser_.reset();
-    if (!folder_.empty()) fs::remove_all(folder_);
   }
 
   // To be ended before what its handler uses.
@@ -57,14 +51,13 @@ class BrowserTest : public testing::Test {
   bool Confirm(const std::string& text) { return Visitor(browser_.get()).Confirm(text); }
   void Look(const std::string& name) { Visitor(browser_.get()).Look(name); }
 
-  std::string folder_;
+  const TemporaryFolder folder_;
   std::unique_ptr<Browser> browser_;
 };
 
 TEST_F(BrowserTest, TheCentralHospitalSeesAndSteersItsRuns) {
-  FakeServer admin(folder_, NowMs());
-  ServerPages pages({.config = {}, .users_path = folder_ + "/web-users", .now_ms = nullptr},
-                    &admin);
+  FakeServer admin(folder_.path(), NowMs());
+  ServerPages pages({.config = {}, .users_path = folder_ / "web-users", .now_ms = nullptr}, &admin);
   const auto server = Serve([&](const HttpRequest& request) { return pages.Handle(request); });
   ASSERT_NE(server, nullptr);
   const std::string url = "http://127.0.0.1:" + std::to_string(server->port()) + "/";
@@ -170,7 +163,7 @@ TEST_F(BrowserTest, TheCentralHospitalSeesAndSteersItsRuns) {
 
 TEST_F(BrowserTest, ABranchHospitalSeesWhatLeavesItAndApproves) {
   FakeSite admin(NowMs());
-  SitePages pages({.config = {}, .users_path = folder_ + "/web-users", .now_ms = nullptr}, &admin);
+  SitePages pages({.config = {}, .users_path = folder_ / "web-users", .now_ms = nullptr}, &admin);
   const auto server = Serve([&](const HttpRequest& request) { return pages.Handle(request); });
   ASSERT_NE(server, nullptr);
   const std::string url = "http://127.0.0.1:" + std::to_string(server->port()) + "/";

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <charconv>
+#include <chrono>
 
 #include "base/status_macros.h"
 #include "dashboard/admin_json.h"
@@ -17,6 +18,7 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMaxNameBytes = 128, kMaxPasswordBytes = 1024;
+constexpr std::chrono::seconds kHeartbeat(15);
 
 // The policy that the page's build has written into it: the hashes of its script and style.
 std::string PolicyOf(std::string_view page) {
@@ -327,6 +329,50 @@ HttpAnswer Gate::Route(const HttpRequest& request) {
     };
   }
   return answer;
+}
+
+HttpAnswer EventStream(std::function<std::string(bool first)> next) {
+  HttpAnswer answer;
+  answer.content_type = "text/event-stream";
+  answer.headers.emplace_back("X-Accel-Buffering", "no");
+  answer.stream = [next = std::move(next), said = std::chrono::steady_clock::time_point(),
+                   begun = false](const HttpWriter& write) mutable {
+    std::string out = begun ? "" : "retry: 2000\n\n";
+    out += next(!begun);
+    begun = true;
+    const auto now = std::chrono::steady_clock::now();
+    if (out.empty()) {
+      if (now - said < kHeartbeat) return true;
+      out = ": still here\n\n";
+    }
+    said = now;
+    return write(out);
+  };
+  return answer;
+}
+
+std::unique_ptr<Gate> MakeGate(const PagesOptions& options, const PageKind& kind, Gate::Deps deps) {
+  Gate::Options gate{.cookie = kind.name,
+                     .page = kind.html,
+                     .hosts = options.config.hosts,
+                     .sessions = options.limits};
+  gate.sessions.idle_ms = int64_t{options.config.idle_minutes} * 60'000;
+  gate.sessions.absolute_ms = int64_t{options.config.session_hours} * 3'600'000;
+  uint16_t port = kind.usual_port;
+  if (const auto at = options.config.ServerOptions(port); at.ok()) {
+    gate.hosts.push_back(at->host);
+    port = at->port;
+  }
+  // Browsers keep cookies by host, not by port: several pages on one machine differ.
+  gate.cookie += "_" + std::to_string(port);
+  if (!deps.now_ms) {
+    deps.now_ms = [] {
+      return int64_t{std::chrono::duration_cast<std::chrono::milliseconds>(
+                         std::chrono::system_clock::now().time_since_epoch())
+                         .count()};
+    };
+  }
+  return std::make_unique<Gate>(std::move(gate), std::move(deps));
 }
 
 }  // namespace manako

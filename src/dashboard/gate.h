@@ -27,6 +27,7 @@
 #include "dashboard/http_message.h"
 #include "dashboard/sessions.h"
 #include "dashboard/users.h"
+#include "dashboard/web_config.h"
 
 namespace manako {
 
@@ -66,6 +67,21 @@ class Gate {
   Sessions sessions_;
 };
 
+// What a folder's pages are told, whichever they are.
+struct PagesOptions {
+  WebConfig config;
+  std::string users_path;           // web-users of the folder
+  std::function<int64_t()> now_ms;  // since 1970; null: the system's clock
+  Sessions::Options limits = {};    // idle and absolute time are the configuration's
+};
+struct PageKind {
+  std::string name;  // the cookie's name begins with it
+  std::string_view html;
+  uint16_t usual_port;
+};
+// The gate of such pages; a clock that `deps` lacks is the system's.
+std::unique_ptr<Gate> MakeGate(const PagesOptions& options, const PageKind& kind, Gate::Deps deps);
+
 // Answers of the API.
 HttpAnswer JsonAnswer(const nlohmann::json& json, int status = 200);
 HttpAnswer ErrorAnswer(int status, std::string_view message);
@@ -82,6 +98,9 @@ absl::StatusOr<int64_t> QueryNumber(const HttpRequest& request, const char* name
                                     int64_t low, int64_t high);
 // {"event-name", data} as server-sent events; id is left out when negative.
 std::string ServerSentEvent(std::string_view name, int64_t id, const nlohmann::json& data);
+// A stream of them without an end. `next` gives what there is to send, or "" after it has waited
+// for about a second, which it must not when asked for the first time.
+HttpAnswer EventStream(std::function<std::string(bool first)> next);
 
 }  // namespace manako
 

@@ -1,9 +1,9 @@
 // Both pages over real sockets, as browsers and others than browsers ask.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <stdlib.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <regex>
 #include <string>
@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "base/files.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "dashboard/admin_json.h"
 #include "dashboard/http_server.h"
 #include "dashboard/page_files.h"
@@ -65,19 +66,18 @@ Reply ReadReply(RawClient& client, bool head_only = false) {
 class PagesTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    char name[] = "/tmp/manako-pages-XXXXXX";
-    folder_ = mkdtemp(name);
-    ASSERT_TRUE(SetWebPassword(folder_ + "/web-users", "admin", kPassword).ok());
+    folder_ = std::make_unique<TemporaryFolder>();
+    ASSERT_TRUE(SetWebPassword(*folder_ / "web-users", "admin", kPassword).ok());
   }
-  static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
+  static void TearDownTestSuite() { folder_.reset(); }
 
   void SetUp() override { Serve({}); }
   void Serve(HttpServer::Options options, Sessions::Options limits = {}) {
     server_.reset();
-    admin_ = std::make_unique<FakeServer>(folder_, kNow);
+    admin_ = std::make_unique<FakeServer>(folder_->path(), kNow);
     pages_ =
         std::make_unique<ServerPages>(ServerPages::Options{.config = {},
-                                                           .users_path = folder_ + "/web-users",
+                                                           .users_path = *folder_ / "web-users",
                                                            .now_ms = [this] { return now_.load(); },
                                                            .limits = limits},
                                       admin_.get());
@@ -118,14 +118,14 @@ class PagesTest : public testing::Test {
     return Ask("POST", path, cookie_ + csrf_, body.dump());
   }
 
-  static std::string folder_;
+  static std::unique_ptr<TemporaryFolder> folder_;
   std::atomic<int64_t> now_ = kNow;
   std::unique_ptr<FakeServer> admin_;
   std::unique_ptr<ServerPages> pages_;
   std::unique_ptr<HttpServer> server_;
   std::string cookie_, csrf_;
 };
-std::string PagesTest::folder_;
+std::unique_ptr<TemporaryFolder> PagesTest::folder_;
 
 TEST_F(PagesTest, NobodyGetsAnythingWithoutASession) {
   for (const char* path :
@@ -208,9 +208,9 @@ TEST_F(PagesTest, ASessionEndsWhenIdleWhenOldAndWithItsPassword) {
   EXPECT_EQ(Get("/api/overview").status, 401) << "12 hours old";
 
   SignIn();
-  ASSERT_TRUE(SetWebPassword(folder_ + "/web-users", "admin", "another good password").ok());
+  ASSERT_TRUE(SetWebPassword(*folder_ / "web-users", "admin", "another good password").ok());
   EXPECT_EQ(Get("/api/overview").status, 401) << "another password";
-  ASSERT_TRUE(SetWebPassword(folder_ + "/web-users", "admin", kPassword).ok());
+  ASSERT_TRUE(SetWebPassword(*folder_ / "web-users", "admin", kPassword).ok());
 }
 
 TEST_F(PagesTest, WhatChangesSomethingNeedsTheTokenTheTypeAndTheOrigin) {
@@ -567,9 +567,8 @@ TEST(HttpServerTest, ListensHereAloneUnlessThereIsTls) {
 }
 
 TEST(WebUsersTest, AreKeptInAFileForItsOwnerAlone) {
-  char name[] = "/tmp/manako-users-XXXXXX";
-  const std::string folder = mkdtemp(name);
-  const std::string path = folder + "/web-users";
+  const TemporaryFolder folder;
+  const std::string path = folder / "web-users";
   WebUsers users(path);
   EXPECT_FALSE(users.any());
   EXPECT_FALSE(users.Check("admin", kPassword));
@@ -585,7 +584,6 @@ TEST(WebUsersTest, AreKeptInAFileForItsOwnerAlone) {
   ASSERT_TRUE(RemoveWebUser(path, "admin").ok());
   EXPECT_FALSE(users.Check("admin", kPassword));
   EXPECT_EQ(RemoveWebUser(path, "admin").code(), absl::StatusCode::kNotFound);
-  std::filesystem::remove_all(folder);
 }
 
 class SitePagesTest : public PagesTest {
@@ -594,7 +592,7 @@ class SitePagesTest : public PagesTest {
     site_ = std::make_unique<FakeSite>(kNow);
     site_pages_ =
         std::make_unique<SitePages>(SitePages::Options{.config = {},
-                                                       .users_path = folder_ + "/web-users",
+                                                       .users_path = *folder_ / "web-users",
                                                        .now_ms = [this] { return now_.load(); }},
                                     site_.get());
     auto server = HttpServer::Start(

@@ -1,7 +1,6 @@
 #include "dashboard/server_pages.h"
 
 #include <charconv>
-#include <chrono>
 #include <set>
 
 #include "base/status_macros.h"
@@ -17,13 +16,6 @@ using nlohmann::json;
 
 constexpr int kMaxEvents = 1000;
 constexpr size_t kMaxTomlBytes = 128 << 10, kMaxWhyBytes = 1000;
-constexpr int64_t kHeartbeatMs = 15'000;
-
-int64_t SystemNowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 // A run's id as a path's segment: it names folders, so nothing else gets as far as an admin.
 bool IsRunId(std::string_view id) {
@@ -106,31 +98,16 @@ absl::StatusOr<std::string> MetricsOf(ServerAdmin* admin, Sessions& sessions) {
 
 }  // namespace
 
-ServerPages::ServerPages(Options options, ServerAdmin* admin)
-    : admin_(admin), users_(std::make_unique<WebUsers>(options.users_path)) {
-  std::function<int64_t()> now_ms = options.now_ms ? options.now_ms : SystemNowMs;
-  options.limits.idle_ms = int64_t{options.config.idle_minutes} * 60'000;
-  options.limits.absolute_ms = int64_t{options.config.session_hours} * 3'600'000;
-  Gate::Options gate{.cookie = "manako_server",
-                     .page = ServerPageHtml(),
-                     .hosts = options.config.hosts,
-                     .sessions = options.limits};
-  uint16_t port = kServerWebPort;
-  if (const auto at = options.config.ServerOptions(kServerWebPort); at.ok()) {
-    gate.hosts.push_back(at->host);
-    port = at->port;
-  }
-  // Browsers keep cookies by host, not by port: a site's page on the same machine has another.
-  gate.cookie += "_" + std::to_string(port);
-  gate_ = std::make_unique<Gate>(
-      std::move(gate),
-      Gate::Deps{.users = users_.get(),
-                 .now_ms = now_ms,
-                 .healthy = [this] { return admin_->Healthy(); },
-                 .metrics = [this] { return MetricsOf(admin_, gate_->sessions()); },
-                 .api = [this](const HttpRequest& request,
-                               const Session& session) { return Api(request, session); }});
-}
+ServerPages::ServerPages(const Options& options, ServerAdmin* admin)
+    : admin_(admin),
+      users_(std::make_unique<WebUsers>(options.users_path)),
+      gate_(MakeGate(options, {"manako_server", ServerPageHtml(), kServerWebPort},
+                     {.users = users_.get(),
+                      .now_ms = options.now_ms,
+                      .healthy = [this] { return admin_->Healthy(); },
+                      .metrics = [this] { return MetricsOf(admin_, gate_->sessions()); },
+                      .api = [this](const HttpRequest& request,
+                                    const Session& session) { return Api(request, session); }})) {}
 
 absl::StatusOr<json> ServerPages::Overview() {
   MANAKO_ASSIGN_OR_RETURN(const int64_t last_event, admin_->LastEvent());
@@ -248,25 +225,11 @@ HttpAnswer ServerPages::Live(const HttpRequest& request) {
   if (!newest.ok()) return ErrorAnswer(newest.status());
   // A number from the future (the database was restored from an older copy): begin anew.
   if (behind < 0 || behind > *newest) behind = *newest;
-  HttpAnswer answer;
-  answer.content_type = "text/event-stream";
-  answer.headers.emplace_back("X-Accel-Buffering", "no");
-  answer.stream = [this, behind, state = std::string(), said = int64_t{0},
-                   begun = false](const HttpWriter& write) mutable {
-    const auto now = [] {
-      return std::chrono::duration_cast<std::chrono::milliseconds>(
-                 std::chrono::steady_clock::now().time_since_epoch())
-          .count();
-    };
+  return EventStream([this, behind, state = std::string()](bool first) mutable {
     std::string out;
-    if (!begun) {
-      begun = true;
-      out = "retry: 2000\n\n";
-    } else {
-      admin_->WaitForEvent(behind, 1000);
-    }
+    if (!first) admin_->WaitForEvent(behind, 1000);
     const auto events = admin_->Events(behind, kMaxEvents, "");
-    auto overview = Overview();
+    const auto overview = Overview();
     // The database may be busy for a moment; then there is nothing new.
     if (events.ok()) {
       for (const EventInfo& event : *events) {
@@ -278,20 +241,13 @@ HttpAnswer ServerPages::Live(const HttpRequest& request) {
       // The clock alone is no change.
       json compared = *overview;
       compared["federation"].erase("now_ms");
-      std::string text = Write(compared);
-      if (text != state) {
+      if (std::string text = Write(compared); text != state) {
         state = std::move(text);
         out += ServerSentEvent("state", -1, *overview);
       }
     }
-    if (out.empty()) {
-      if (now() - said < kHeartbeatMs) return true;
-      out = ": still here\n\n";
-    }
-    said = now();
-    return write(out);
-  };
-  return answer;
+    return out;
+  });
 }
 
 }  // namespace manako

@@ -25,20 +25,14 @@
 #include "dashboard/http_message.h"
 #include "dashboard/server_admin.h"
 #include "dashboard/users.h"
-#include "dashboard/web_config.h"
 
 namespace manako {
 
 // Thread-safe. `admin` must outlive it and its streams.
 class ServerPages {
  public:
-  struct Options {
-    WebConfig config;
-    std::string users_path;           // web-users of the folder
-    std::function<int64_t()> now_ms;  // since 1970; null: the system's clock
-    Sessions::Options limits = {};    // idle and absolute time are the configuration's
-  };
-  ServerPages(Options options, ServerAdmin* admin);
+  using Options = PagesOptions;
+  ServerPages(const Options& options, ServerAdmin* admin);
   HttpAnswer Handle(const HttpRequest& request) { return gate_->Handle(request); }
 
  private:

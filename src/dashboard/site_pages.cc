@@ -1,7 +1,5 @@
 #include "dashboard/site_pages.h"
 
-#include <chrono>
-
 #include "base/status_macros.h"
 #include "dashboard/admin_json.h"
 #include "dashboard/metrics_text.h"
@@ -14,13 +12,6 @@ using nlohmann::json;
 
 constexpr size_t kMaxRunBytes = 64, kMaxWhyBytes = 1000;
 constexpr int kMaxLines = 500;
-constexpr int64_t kHeartbeatMs = 15'000;
-
-int64_t SystemNowMs() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 absl::StatusOr<std::string> MetricsOf(SiteAdmin* admin, Sessions& sessions) {
   MANAKO_ASSIGN_OR_RETURN(const LocalStatus status, admin->Status());
@@ -56,31 +47,16 @@ absl::StatusOr<std::string> MetricsOf(SiteAdmin* admin, Sessions& sessions) {
 
 }  // namespace
 
-SitePages::SitePages(Options options, SiteAdmin* admin)
-    : admin_(admin), users_(std::make_unique<WebUsers>(options.users_path)) {
-  std::function<int64_t()> now_ms = options.now_ms ? options.now_ms : SystemNowMs;
-  options.limits.idle_ms = int64_t{options.config.idle_minutes} * 60'000;
-  options.limits.absolute_ms = int64_t{options.config.session_hours} * 3'600'000;
-  Gate::Options gate{.cookie = "manako_site",
-                     .page = SitePageHtml(),
-                     .hosts = options.config.hosts,
-                     .sessions = options.limits};
-  uint16_t port = kSiteWebPort;
-  if (const auto at = options.config.ServerOptions(kSiteWebPort); at.ok()) {
-    gate.hosts.push_back(at->host);
-    port = at->port;
-  }
-  // Browsers keep cookies by host, not by port: several sites' pages on one machine differ.
-  gate.cookie += "_" + std::to_string(port);
-  gate_ = std::make_unique<Gate>(
-      std::move(gate),
-      Gate::Deps{.users = users_.get(),
-                 .now_ms = now_ms,
-                 .healthy = [this] { return admin_->Healthy(); },
-                 .metrics = [this] { return MetricsOf(admin_, gate_->sessions()); },
-                 .api = [this](const HttpRequest& request,
-                               const Session& session) { return Api(request, session); }});
-}
+SitePages::SitePages(const Options& options, SiteAdmin* admin)
+    : admin_(admin),
+      users_(std::make_unique<WebUsers>(options.users_path)),
+      gate_(MakeGate(options, {"manako_site", SitePageHtml(), kSiteWebPort},
+                     {.users = users_.get(),
+                      .now_ms = options.now_ms,
+                      .healthy = [this] { return admin_->Healthy(); },
+                      .metrics = [this] { return MetricsOf(admin_, gate_->sessions()); },
+                      .api = [this](const HttpRequest& request,
+                                    const Session& session) { return Api(request, session); }})) {}
 
 absl::StatusOr<json> SitePages::Overview() {
   MANAKO_ASSIGN_OR_RETURN(const LocalStatus status, admin_->Status());
@@ -141,39 +117,20 @@ HttpAnswer SitePages::Post(const HttpRequest& request, const Session& session) {
 }
 
 HttpAnswer SitePages::Live(const HttpRequest&) {
-  HttpAnswer answer;
-  answer.content_type = "text/event-stream";
-  answer.headers.emplace_back("X-Accel-Buffering", "no");
-  answer.stream = [this, state = std::string(), said = int64_t{0},
-                   begun = false](const HttpWriter& write) mutable {
-    const int64_t now = std::chrono::duration_cast<std::chrono::milliseconds>(
-                            std::chrono::steady_clock::now().time_since_epoch())
-                            .count();
+  return EventStream([this, state = std::string()](bool first) mutable {
     std::string out;
-    if (!begun) {
-      begun = true;
-      out = "retry: 2000\n\n";
-    } else {
-      admin_->WaitForChange(1000);
-    }
+    if (!first) admin_->WaitForChange(1000);
     if (const auto overview = Overview(); overview.ok()) {
       json compared = *overview;
       compared["status"].erase("now_ms");
       compared["status"].erase("reported_ms");
-      std::string text = Write(compared);
-      if (text != state) {
+      if (std::string text = Write(compared); text != state) {
         state = std::move(text);
-        out += ServerSentEvent("state", -1, *overview);
+        out = ServerSentEvent("state", -1, *overview);
       }
     }
-    if (out.empty()) {
-      if (now - said < kHeartbeatMs) return true;
-      out = ": still here\n\n";
-    }
-    said = now;
-    return write(out);
-  };
-  return answer;
+    return out;
+  });
 }
 
 }  // namespace manako

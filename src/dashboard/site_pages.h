@@ -18,20 +18,14 @@
 #include "dashboard/http_message.h"
 #include "dashboard/site_admin.h"
 #include "dashboard/users.h"
-#include "dashboard/web_config.h"
 
 namespace manako {
 
 // Thread-safe. `admin` must outlive it and its streams.
 class SitePages {
  public:
-  struct Options {
-    WebConfig config;
-    std::string users_path;
-    std::function<int64_t()> now_ms;
-    Sessions::Options limits = {};
-  };
-  SitePages(Options options, SiteAdmin* admin);
+  using Options = PagesOptions;
+  SitePages(const Options& options, SiteAdmin* admin);
   HttpAnswer Handle(const HttpRequest& request) { return gate_->Handle(request); }
 
  private:

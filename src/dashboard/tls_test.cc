@@ -2,7 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <openssl/ssl.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -13,6 +12,7 @@
 
 #include "absl/time/clock.h"
 #include "base/files.h"
+#include "base/temporary_folder.h"
 #include "dashboard/http_server.h"
 #include "dashboard/server_pages.h"
 #include "dashboard/testing/fake_admin.h"
@@ -55,8 +55,6 @@ std::string AskOverTls(uint16_t port, const std::string& request) {
 class TlsTest : public testing::Test {
  protected:
   void SetUp() override {
-    char name[] = "/tmp/manako-tls-XXXXXX";
-    folder_ = mkdtemp(name);
     const auto ca_key = PrivateKey::Generate();
     const auto key = PrivateKey::Generate();
     ASSERT_TRUE(ca_key.ok() && key.ok());
@@ -66,22 +64,20 @@ class TlsTest : public testing::Test {
     const auto certificate =
         MakeServerCertificate({*ca, *ca_key}, key->public_key(), hosts, absl::Now());
     ASSERT_TRUE(certificate.ok()) << certificate.status();
-    ASSERT_TRUE(WriteFileAtomically(folder_ + "/web.pem", certificate->pem + ca->pem).ok());
-    ASSERT_TRUE(key->Save(folder_ + "/web.key").ok());
-    ASSERT_TRUE(ca_key->Save(folder_ + "/other.key").ok());
+    ASSERT_TRUE(WriteFileAtomically(folder_ / "web.pem", certificate->pem + ca->pem).ok());
+    ASSERT_TRUE(key->Save(folder_ / "web.key").ok());
+    ASSERT_TRUE(ca_key->Save(folder_ / "other.key").ok());
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  std::string folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(TlsTest, CookiesAreSecureAndOfThisHostAlone) {
   constexpr char kPassword[] = "a long enough password";
-  ASSERT_TRUE(SetWebPassword(folder_ + "/web-users", "admin", kPassword).ok());
-  FakeServer admin(folder_, 1'800'000'000'000);
-  ServerPages pages({.config = {}, .users_path = folder_ + "/web-users", .now_ms = nullptr},
-                    &admin);
+  ASSERT_TRUE(SetWebPassword(folder_ / "web-users", "admin", kPassword).ok());
+  FakeServer admin(folder_.path(), 1'800'000'000'000);
+  ServerPages pages({.config = {}, .users_path = folder_ / "web-users", .now_ms = nullptr}, &admin);
   const auto server = HttpServer::Start(
-      {.certificate = folder_ + "/web.pem", .key = folder_ + "/web.key", .request_ms = 2'000},
+      {.certificate = folder_ / "web.pem", .key = folder_ / "web.key", .request_ms = 2'000},
       [&](const HttpRequest& request) { return pages.Handle(request); });
   ASSERT_TRUE(server.ok()) << server.status();
   const uint16_t port = (*server)->port();
@@ -118,13 +114,13 @@ TEST_F(TlsTest, CookiesAreSecureAndOfThisHostAlone) {
 
 TEST_F(TlsTest, AKeyOfAnotherCertificateIsRefused) {
   const auto server =
-      HttpServer::Start({.certificate = folder_ + "/web.pem", .key = folder_ + "/other.key"},
+      HttpServer::Start({.certificate = folder_ / "web.pem", .key = folder_ / "other.key"},
                         [](const HttpRequest&) { return HttpAnswer(); });
   EXPECT_EQ(server.status().code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(TlsTest, RequestsOfTheCorpusAndTheirNeighboursAreAnswered) {
-  FuzzedPages pages(folder_);
+  FuzzedPages pages(folder_.path());
   uint64_t state = 0x9e3779b97f4a7c15u;
   const auto next = [&] {
     state ^= state << 13;

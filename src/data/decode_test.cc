@@ -181,8 +181,8 @@ TEST(DecodeTest, PngIsAveragedOverBlocks) {
   for (uint8_t value : decoded->image.pixels) ASSERT_EQ(value, 100);
 }
 
-TEST(DecodeTest, InterlacedPng) {
-  const cv::Mat picture = Gradient(33, 21);
+// As `write` has libpng make it, up to its end.
+std::string WritePng(const std::function<void(png_structp, png_infop)>& write) {
   std::string bytes;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
   png_infop info = png_create_info_struct(png);
@@ -192,15 +192,23 @@ TEST(DecodeTest, InterlacedPng) {
         static_cast<std::string*>(png_get_io_ptr(p))->append(reinterpret_cast<char*>(data), size);
       },
       nullptr);
-  png_set_IHDR(png, info, 33, 21, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_ADAM7,
-               PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-  png_write_info(png, info);
-  png_set_bgr(png);
-  std::vector<png_bytep> rows;
-  for (int y = 0; y < 21; ++y) rows.push_back(const_cast<png_bytep>(picture.ptr(y)));
-  png_write_image(png, rows.data());
+  write(png, info);
   png_write_end(png, info);
   png_destroy_write_struct(&png, &info);
+  return bytes;
+}
+
+TEST(DecodeTest, InterlacedPng) {
+  const cv::Mat picture = Gradient(33, 21);
+  const std::string bytes = WritePng([&](png_structp png, png_infop info) {
+    png_set_IHDR(png, info, 33, 21, 8, PNG_COLOR_TYPE_RGB, PNG_INTERLACE_ADAM7,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    png_set_bgr(png);
+    std::vector<png_bytep> rows;
+    for (int y = 0; y < 21; ++y) rows.push_back(const_cast<png_bytep>(picture.ptr(y)));
+    png_write_image(png, rows.data());
+  });
   const Result interlaced = Decode(bytes, 33), plain = Decode(Encode(picture, ".png"), 33);
   ASSERT_TRUE(interlaced.status.ok()) << interlaced.status;
   EXPECT_EQ(interlaced.rgb, plain.rgb);
@@ -208,24 +216,13 @@ TEST(DecodeTest, InterlacedPng) {
 
 TEST(DecodeTest, HugePicturesTakeLittleMemoryOrAreRefused) {
   // 180 MB as RGB; reading it takes one row and 64 columns of blocks.
-  std::string bytes;
-  {
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
-    png_infop info = png_create_info_struct(png);
-    png_set_write_fn(
-        png, &bytes,
-        [](png_structp p, png_bytep data, size_t size) {
-          static_cast<std::string*>(png_get_io_ptr(p))->append(reinterpret_cast<char*>(data), size);
-        },
-        nullptr);
+  const std::string bytes = WritePng([](png_structp png, png_infop info) {
     png_set_compression_level(png, 1);
     png_set_IHDR(png, info, 30000, 2000, 1, PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE, 0, 0);
     png_write_info(png, info);
     std::vector<uint8_t> row(3750, 0xff);
     for (int y = 0; y < 2000; ++y) png_write_row(png, row.data());
-    png_write_end(png, info);
-    png_destroy_write_struct(&png, &info);
-  }
+  });
   const Result result = Decode(bytes, 64);
   ASSERT_TRUE(result.status.ok()) << result.status;
   EXPECT_THAT(result.At(32, 32), ElementsAre(255, 255, 255));

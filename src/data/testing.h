@@ -3,7 +3,6 @@
 #define MANAKO_DATA_TESTING_H_
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -14,26 +13,19 @@
 #include <vector>
 
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 
 // A folder that lives as long as a test.
 class FolderTest : public testing::Test {
  protected:
-  FolderTest()
-      : folder_(std::filesystem::path(testing::TempDir()) /
-                (std::string(testing::UnitTest::GetInstance()->current_test_info()->name()) + "_" +
-                 std::to_string(getpid()))) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~FolderTest() override { std::filesystem::remove_all(folder_); }
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string Path(const std::string& name) const { return folder_ / name; }
   void Write(const std::string& name, std::string_view bytes) const {
     std::filesystem::create_directories(std::filesystem::path(Path(name)).parent_path());
     std::ofstream(Path(name), std::ios::binary) << bytes;
   }
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
 };
 
 // The picture as a file of the format that `extension` (".png") names.

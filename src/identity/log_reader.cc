@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "base/system_error.h"
 #include "identity/log_internal.h"
 #include "identity/signed_log.h"
 
@@ -36,21 +37,8 @@ std::optional<LogHead> ParseHeadSlot(std::string_view slot) {
 }  // namespace
 
 absl::Status LogFileError(int error, std::string_view doing, std::string_view path) {
-  const std::string text =
-      fmt::format("cannot {} the log {}: {}", doing, path, std::strerror(error));
-  switch (error) {
-    case ENOENT:
-      return absl::NotFoundError(text);
-    case ENOSPC:
-    case EDQUOT:
-      return absl::ResourceExhaustedError(text + " (free some space, then go on)");
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return absl::PermissionDeniedError(text);
-    default:
-      return absl::UnavailableError(text);
-  }
+  return FileError(error, fmt::format("cannot {} the log {}", doing, path),
+                   absl::StatusCode::kUnavailable);
 }
 
 std::string HeadPath(const std::string& path) { return path + ".head"; }

@@ -63,7 +63,7 @@ TEST_F(PrivateKeyTest, RefusesAKeyThatOthersCanRead) {
 
 TEST_F(PrivateKeyTest, RefusesWhatIsNoSuchKey) {
   EXPECT_EQ(PrivateKey::Load(Path("none")).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_EQ(PrivateKey::Load(folder_.string()).status().code(),
+  EXPECT_EQ(PrivateKey::Load(folder_.path()).status().code(),
             absl::StatusCode::kFailedPrecondition);
   ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
   EXPECT_FALSE(PrivateKey::Load(Path("pipe")).ok());

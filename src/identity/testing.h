@@ -5,32 +5,24 @@
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 #include <string>
 
 #include "base/files.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 
 class FolderTest : public testing::Test {
  protected:
-  FolderTest()
-      : folder_(std::filesystem::path(testing::TempDir()) /
-                ("identity_test_" + std::to_string(getpid()))) {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-  }
-  ~FolderTest() override { std::filesystem::remove_all(folder_); }
-  std::string Path(const std::string& name) const { return (folder_ / name).string(); }
+  std::string Path(const std::string& name) const { return folder_ / name; }
   std::string Write(const std::string& name, std::string_view bytes) const {
     EXPECT_TRUE(WriteFileAtomically(Path(name), bytes).ok());
     return Path(name);
   }
-  std::filesystem::path folder_;
+  const TemporaryFolder folder_;
 };
 
 inline bool HaveOpenssl() { return std::system("command -v openssl >/dev/null 2>&1") == 0; }

@@ -1,7 +1,6 @@
 // Files: trained values into a network, and a network with its card out and in again.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
@@ -14,6 +13,7 @@
 
 #include "base/files.h"
 #include "base/random.h"
+#include "base/temporary_folder.h"
 #include "learn/model.h"
 
 namespace manako {
@@ -28,10 +28,6 @@ std::unique_ptr<Network> Make(const std::string& architecture, int classes) {
   EXPECT_TRUE(network.ok()) << network.status();
   (*network)->Initialise(1);
   return *std::move(network);
-}
-
-std::string Temporary(const std::string& name) {
-  return testing::TempDir() + std::to_string(getpid()) + "_" + name;
 }
 
 struct RawTensor {
@@ -50,7 +46,7 @@ Tensors TensorsOf(Network& network) {
   return tensors;
 }
 
-std::string WriteSafetensors(const Tensors& tensors) {
+absl::Status Load(Network& network, const Tensors& tensors) {
   nlohmann::json header;
   std::string data;
   for (const auto& [name, tensor] : tensors) {
@@ -63,9 +59,10 @@ std::string WriteSafetensors(const Tensors& tensors) {
   const std::string text = header.dump();
   const uint64_t size = text.size();
   std::string file(reinterpret_cast<const char*>(&size), sizeof size);
-  const std::string path = Temporary("load.safetensors");
+  const TemporaryFolder folder;
+  const std::string path = folder / "load.safetensors";
   EXPECT_TRUE(WriteFileAtomically(path, file + text + data).ok());
-  return path;
+  return network.Load(path, nullptr);
 }
 
 bool Same(const float* a, const float* b, int64_t size) {
@@ -103,7 +100,7 @@ TEST(LoadTest, CountsAndNamesWhatDoesNotFit) {
   const auto problem = [&](const std::function<void(Tensors&)>& edit) {
     Tensors tensors = TensorsOf(*source);
     edit(tensors);
-    const absl::Status status = network->Load(WriteSafetensors(tensors), nullptr);
+    const absl::Status status = Load(*network, tensors);
     EXPECT_TRUE(Same(before.data(), network->values().data(), before.size())) << "changed";
     return status.ToString();
   };
@@ -133,7 +130,7 @@ TEST(LoadTest, CountsAndNamesWhatDoesNotFit) {
                 t["x"] = {{1}, {1.0f}};
               }),
               HasSubstr("in 11 tensors: x is not in the network; features.0.weight is missing"));
-  EXPECT_FALSE(network->Load(Temporary("none"), nullptr).ok());
+  EXPECT_FALSE(network->Load("none", nullptr).ok());
 }
 
 TEST(LoadTest, CountersMayBeThere) {
@@ -141,7 +138,7 @@ TEST(LoadTest, CountersMayBeThere) {
   source->Initialise(2);
   Tensors tensors = TensorsOf(*source);
   tensors["bn1.num_batches_tracked"] = {{}, {0.0f}, "I32"};
-  const absl::Status status = network->Load(WriteSafetensors(tensors), nullptr);
+  const absl::Status status = Load(*network, tensors);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_TRUE(Same(source->values().data(), network->values().data(), source->values().size()));
 }
@@ -162,7 +159,7 @@ TEST(LoadTest, DenseNetsOldNames) {
     old[old_name] = tensor;
   }
   ASSERT_EQ(renamed, 58 * 10);
-  const absl::Status status = network->Load(WriteSafetensors(old), nullptr);
+  const absl::Status status = Load(*network, old);
   ASSERT_TRUE(status.ok()) << status;
   EXPECT_TRUE(Same(source->values().data(), network->values().data(), source->values().size()));
 }
@@ -179,7 +176,8 @@ ModelCard Card() {
 }
 
 TEST(SaveTest, LoadsWhatWasSavedAndCanBeTrainedOn) {
-  const std::string path = Temporary("model.pt"), again = Temporary("again.pt");
+  const TemporaryFolder folder;
+  const std::string path = folder / "model.pt", again = folder / "again.pt";
   const auto network = Make("resnet18", 2);
   const at::Tensor images = at::rand({4, 3, 64, 64});
   const auto step = [&](Network& n) {
@@ -219,12 +217,11 @@ TEST(SaveTest, LoadsWhatWasSavedAndCanBeTrainedOn) {
   step(*loaded->network);
   EXPECT_TRUE(
       Same(network->values().data(), loaded->network->values().data(), network->values().size()));
-  std::filesystem::remove(path);
-  std::filesystem::remove(again);
 }
 
 TEST(SaveTest, TwoProcessesWorthOfNetworksGiveTheSameBytes) {
-  const std::string a = Temporary("a.pt"), b = Temporary("b.pt");
+  const TemporaryFolder folder;
+  const std::string a = folder / "a.pt", b = folder / "b.pt";
   for (const std::string name : {"squeezenet1_1", "mobilenet_v3_small"}) {
     ASSERT_TRUE(SaveModel(*Make(name, 2), Card(), a).ok());
     const auto other = Make(name, 2);
@@ -232,8 +229,6 @@ TEST(SaveTest, TwoProcessesWorthOfNetworksGiveTheSameBytes) {
     ASSERT_TRUE(SaveModel(*other, Card(), b).ok());
     EXPECT_TRUE(*ReadFile(a) == *ReadFile(b)) << name;
   }
-  std::filesystem::remove(a);
-  std::filesystem::remove(b);
 }
 
 TEST(SaveTest, SaysWhyItCouldNotWrite) {
@@ -243,7 +238,8 @@ TEST(SaveTest, SaysWhyItCouldNotWrite) {
 }
 
 TEST(SaveTest, RefusesFilesWithoutAMeaningfulCard) {
-  const std::string path = Temporary("card.pt");
+  const TemporaryFolder folder;
+  const std::string path = folder / "card.pt";
   const auto network = Make("cnn3", 2);
   const auto refusal = [&](const std::string& card) {
     network->module().save(path, {{"manako.json", card}});
@@ -281,7 +277,6 @@ TEST(SaveTest, RefusesFilesWithoutAMeaningfulCard) {
   EXPECT_THAT(with("std", {1, 0, 1}), HasSubstr("std in"));
   EXPECT_THAT(with("crop", 3), HasSubstr("crop in"));
   EXPECT_THAT(with("digest", "0"), HasSubstr("DATA_LOSS"));
-  std::filesystem::remove(path);
 }
 
 // The output of a command; empty when it fails.
@@ -298,7 +293,8 @@ TEST(SaveTest, OpensInPython) {
   if (OutputOf(python + "-c 'import torch; print(1)' 2>/dev/null").empty()) {
     GTEST_SKIP() << "needs /usr/bin/python3 with torch";
   }
-  const std::string path = Temporary("python.pt"), script = Temporary("open.py");
+  const TemporaryFolder folder;
+  const std::string path = folder / "python.pt", script = folder / "open.py";
   for (const std::string& name : ArchitectureNames()) {
     if (name == "vgg16") continue;  // half a gigabyte
     const auto network = Make(name, 2);
@@ -343,8 +339,6 @@ print(json.dumps({"logits": logits, "classes": card["classes"], "architecture": 
       EXPECT_NEAR(result["logits"][i].get<double>(), here, 1e-4 * std::abs(here) + 1e-6) << name;
     }
   }
-  std::filesystem::remove(path);
-  std::filesystem::remove(script);
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/random.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 namespace {
@@ -237,7 +238,8 @@ class ScriptTest : public testing::Test {
   std::string RefusalOf(const std::function<void(torch::jit::Module&)>& edit) {
     return Refusal({.architecture = Save(edit), .classes = 3});
   }
-  const std::string path_ = testing::TempDir() + "script_test.pt";
+  const TemporaryFolder folder_;
+  const std::string path_ = folder_ / "network.pt";
   const std::function<void(torch::jit::Module&)> as_is_ = [](torch::jit::Module&) {};
 };
 
@@ -313,8 +315,7 @@ TEST_F(ScriptTest, RefusesWhatCannotBeTrained) {
 }
 
 TEST_F(ScriptTest, RefusesWhatReachesBeyondTheModule) {
-  Save(as_is_,
-       "def forward(self, x):\n  torch.save(x, \"" + testing::TempDir() + "x\")\n  return x\n");
+  Save(as_is_, "def forward(self, x):\n  torch.save(x, \"" + folder_ / "x" + "\")\n  return x\n");
   EXPECT_THAT(Refusal({.architecture = path_}), HasSubstr("aten::save is not allowed"));
   Save(as_is_,
        "def forward(self, x):\n  if self.training:\n"
@@ -357,7 +358,7 @@ TEST_F(ScriptTest, DamagedFilesGiveAMessage) {
   Save(as_is_);
   std::ifstream file(path_, std::ios::binary);
   const std::string good((std::istreambuf_iterator<char>(file)), {});
-  const std::string bad_path = testing::TempDir() + "script_test_bad.pt";
+  const std::string bad_path = folder_ / "bad.pt";
   Random random(1, "damage");
   int refused = 0;
   for (int i = 0; i < 200; ++i) {

@@ -3,16 +3,15 @@
 #define MANAKO_REPORT_FAKE_RUN_H_
 
 #include <fmt/format.h>
-#include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 
@@ -28,10 +27,6 @@ class FakeRun {
  public:
   explicit FakeRun(std::vector<std::string> classes, nlohmann::json positive = nullptr)
       : classes_(std::move(classes)) {
-    const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = testing::TempDir() + "manako_" + test->test_suite_name() + "_" + test->name();
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
     data_ = {{"source", "/data/eyes/"}, {"classes", classes_}, {"positive", positive},
              {"synthetic", true},       {"images", 500},       {"patients", 400},
              {"test_given", true}};
@@ -40,7 +35,7 @@ class FakeRun {
     csv_ += "\n";
   }
 
-  const std::string& folder() const { return folder_; }
+  const std::string& folder() const { return folder_.path(); }
   std::string& csv() { return csv_; }
   nlohmann::json& data() { return data_; }  // of data_loaded, until Start()
   std::string& journal() { return journal_; }
@@ -148,11 +143,11 @@ class FakeRun {
   }
 
   void Write(bool with_predictions = true) const {
-    std::ofstream(folder_ + "/journal.jsonl", std::ios::binary) << journal_;
-    if (with_predictions) std::ofstream(folder_ + "/predictions.csv", std::ios::binary) << csv_;
+    std::ofstream(folder_ / "journal.jsonl", std::ios::binary) << journal_;
+    if (with_predictions) std::ofstream(folder_ / "predictions.csv", std::ios::binary) << csv_;
   }
   std::string Read(const std::string& name) const {
-    std::ifstream in(folder_ + "/" + name, std::ios::binary);
+    std::ifstream in(folder_ / name, std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
   }
 
@@ -168,7 +163,8 @@ class FakeRun {
   }
 
   std::vector<std::string> classes_;
-  std::string folder_, csv_, journal_;
+  const TemporaryFolder folder_;
+  std::string csv_, journal_;
   nlohmann::json data_;
   int events_ = 0;
 };

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdlib>
@@ -13,6 +12,7 @@
 
 #include "base/files.h"
 #include "base/hash.h"
+#include "base/temporary_folder.h"
 #include "server/enrolment.h"
 #include "server/federation_store.h"
 
@@ -26,17 +26,13 @@ using testing::IsEmpty;
 class BackupTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fmt::format("{}/backup_test.{}", testing::TempDir(), ::getpid());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
     CentralOptions options;
     options.name = "Test";
     options.host = "127.0.0.1";
     ASSERT_TRUE(MakeCentral(Central(), options, 1000).ok());
   }
-  void TearDown() override { fs::remove_all(folder_); }
-  std::string Central() const { return folder_ + "/central"; }
-  std::string Path(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Central() const { return folder_ / "central"; }
+  std::string Path(const std::string& name) const { return folder_ / name; }
   static mode_t Mode(const std::string& path) {
     struct stat info;
     return ::stat(path.c_str(), &info) == 0 ? info.st_mode & 0777 : 0;
@@ -68,7 +64,7 @@ class BackupTest : public testing::Test {
     if (absl::Status made = MakeFolders(spool); !made.ok()) return made;
     return WriteFileAtomically(spool + "/east." + Sha256Hex("update") + ".arr", "update");
   }
-  std::string folder_;
+  const TemporaryFolder folder_;
 };
 
 TEST_F(BackupTest, IsPrivateWholeAndNeverOverwrites) {
@@ -83,8 +79,8 @@ TEST_F(BackupTest, IsPrivateWholeAndNeverOverwrites) {
   }
   EXPECT_EQ(Mode(Path("copy")), 0700u);
   EXPECT_EQ(Mode(Path("copy.tar")), 0600u);
-  ASSERT_EQ(std::system(("tar -C " + folder_ + " --one-top-level=out --strip-components=1 -xpf " +
-                         Path("copy.tar"))
+  ASSERT_EQ(std::system(("tar -C " + folder_.path() +
+                         " --one-top-level=out --strip-components=1 -xpf " + Path("copy.tar"))
                             .c_str()),
             0);
   for (const std::string copy : {"copy", "out"}) {
@@ -99,7 +95,7 @@ TEST_F(BackupTest, IsPrivateWholeAndNeverOverwrites) {
     EXPECT_TRUE(Enrolment::Open(Path(copy), store->get()).ok());
   }
   // Nothing is left of the work.
-  for (const auto& entry : fs::directory_iterator(folder_))
+  for (const auto& entry : fs::directory_iterator(folder_.path()))
     EXPECT_THAT(entry.path().string(), testing::Not(HasSubstr("unfinished")));
 }
 
@@ -109,7 +105,7 @@ TEST_F(BackupTest, SaysWhatIsWrong) {
     EXPECT_FALSE(done.ok());
     return std::string(done.status().message());
   };
-  EXPECT_THAT(says(folder_, Path("copy")), HasSubstr("is no central hospital's folder"));
+  EXPECT_THAT(says(folder_.path(), Path("copy")), HasSubstr("is no central hospital's folder"));
   EXPECT_THAT(says(Central(), Path("nowhere/copy")), HasSubstr("make it first"));
   EXPECT_THAT(says(Central(), Central() + "/copy"), HasSubstr("lies within"));
   EXPECT_THAT(says(Central(), Central() + "/runs/copy.tar"), HasSubstr("lies within"));

@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 namespace {
@@ -17,14 +18,6 @@ using testing::ElementsAre;
 
 class EventLogTest : public testing::Test {
  protected:
-  EventLogTest() : path_(fmt::format("{}/event_log_test.{}", testing::TempDir(), ::getpid())) {
-    Remove();
-  }
-  ~EventLogTest() override { Remove(); }
-  void Remove() {
-    std::filesystem::remove(path_);
-    std::filesystem::remove(path_ + ".1");
-  }
   static EventRecord Event(int64_t seq) {
     return {seq,    1'800'000'000'000 + seq, "r",
             "east", "update_kept",           {{"round", 2}, {"event", "no"}}};
@@ -40,7 +33,8 @@ class EventLogTest : public testing::Test {
     for (const auto& line : Read(path)) numbers.push_back(line.value("seq", int64_t{0}));
     return numbers;
   }
-  const std::string path_;
+  const TemporaryFolder folder_;
+  const std::string path_ = folder_ / "events";
 };
 
 TEST_F(EventLogTest, EachEventIsOneLineAndStandsThereOnce) {

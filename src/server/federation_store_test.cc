@@ -2,11 +2,9 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 namespace {
@@ -15,13 +13,8 @@ using testing::HasSubstr;
 
 class FederationStoreTest : public testing::Test {
  protected:
-  void SetUp() override {
-    path_ = fmt::format("{}/federation_store_test.{}.db", testing::TempDir(), ::getpid());
-    for (const char* end : {"", "-wal", "-shm"}) std::filesystem::remove(path_ + end);
-    store_ = *FederationStore::Open(path_);
-  }
-  std::string path_;
-  std::unique_ptr<FederationStore> store_;
+  const TemporaryFolder folder_;
+  const std::unique_ptr<FederationStore> store_ = *FederationStore::Open(folder_ / "db");
 };
 
 SiteRecord East() {

@@ -1,17 +1,16 @@
 #include "server/receipt_log.h"
 
 #include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
 
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 namespace {
 
 TEST(ReceiptLogTest, TheSameWordHasOneLine) {
-  const std::string path = fmt::format("{}/receipt_log_test.{}", testing::TempDir(), ::getpid());
+  const TemporaryFolder folder;
+  const std::string path = folder / "receipts";
   const PrivateKey key = *PrivateKey::Generate();
   Receipt kept;
   kept.run = "r";
@@ -38,8 +37,6 @@ TEST(ReceiptLogTest, TheSameWordHasOneLine) {
   // Another word on the same update is a line of its own.
   ASSERT_TRUE(log->Record("east", refused).ok());
   EXPECT_EQ(refused.log_seq, 3);
-  std::filesystem::remove(path);
-  std::filesystem::remove(path + ".head");
 }
 
 }  // namespace

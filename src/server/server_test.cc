@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
@@ -13,6 +12,7 @@
 #include <mutex>
 
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "core/codec/array_file_writer.h"
 
 namespace manako {
@@ -28,15 +28,16 @@ std::shared_ptr<const ModelSpec> Spec() {
   return spec;
 }
 
+// Each with its number.
+const std::vector<std::pair<std::string, float>> kSites = {
+    {"east", 1.0f}, {"north", 2.0f}, {"west", 6.0f}};
+
 // A server with its folder, and sites that do as they are told without any learning: a site adds
 // its number to every parameter.
 class ServerTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fmt::format("{}/server_test.{}", testing::TempDir(), ::getpid());
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
-    store_ = *FederationStore::Open(folder_ + "/federation.db");
+    store_ = *FederationStore::Open(folder_ / "federation.db");
     for (const char* site : {"east", "north", "west"}) {
       ASSERT_TRUE(store_->AddInvitation(site, site, 0, 1'000'000'000).ok());
       SiteRecord record;
@@ -52,7 +53,7 @@ class ServerTest : public testing::Test {
 
   void CreateRun(const std::string& id = "run") {
     ASSERT_TRUE(config_.Validate().ok()) << config_.Validate();
-    const RunFolder run(folder_ + "/runs/" + id);
+    const RunFolder run(folder_ / "runs/" + id);
     ASSERT_TRUE(
         run.Create(ParameterSet::Zero(Spec()), *ParseArrayEncoding(config_.run.encoding), 1).ok());
     RunRecord record;
@@ -82,7 +83,7 @@ class ServerTest : public testing::Test {
       return absl::OkStatus();
     };
     deps.events_behind = last_event_;
-    auto server = Server::Open({folder_, 2}, deps);
+    auto server = Server::Open({folder_.path(), 2}, deps);
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     server_->set_on_change([this] {
@@ -93,6 +94,20 @@ class ServerTest : public testing::Test {
   void Restart() {
     server_.reset();
     Start();
+  }
+
+  // A run of all sites, to its first round.
+  void Begin() {
+    CreateRun();
+    Start();
+    for (const auto& [site, add] : kSites) Ready(site);
+  }
+  // One whose rounds end after a minute with two of three: west's task in the first.
+  std::optional<RoundTask> BeginWithQuorum() {
+    config_.run.quorum = 2;
+    config_.run.deadline_minutes = 1;
+    Begin();
+    return Next<RoundTask>("west");
   }
 
   // The next task of a kind; waits for the server's worker.
@@ -156,7 +171,7 @@ class ServerTest : public testing::Test {
     submission.visits = 20;
     return submission;
   }
-  std::string UpdateFile(const std::string& site) const { return folder_ + "/" + site + ".update"; }
+  std::string UpdateFile(const std::string& site) const { return folder_ / (site + ".update"); }
 
   absl::StatusOr<Receipt> Send(const std::string& site, const Submission& submission) {
     MANAKO_ASSIGN_OR_RETURN(const auto state, server_->BeginUpload(site, submission));
@@ -200,11 +215,12 @@ class ServerTest : public testing::Test {
   }
 
   float FirstParameter(int round) {
-    const auto model = ReadModelFile(RunFolder(folder_ + "/runs/run").ModelPath(round), Spec(), 1);
+    const auto model = ReadModelFile(RunFolder(folder_ / "runs/run").ModelPath(round), Spec(), 1);
     return model.ok() ? model->values.data()[0] : std::nanf("");
   }
 
-  std::string folder_, log_;
+  const TemporaryFolder folder_;
+  std::string log_;
   FederatedRunConfig config_;
   std::unique_ptr<FederationStore> store_;
   std::atomic<int64_t> now_ms_ = 1000;
@@ -216,13 +232,8 @@ class ServerTest : public testing::Test {
   std::unique_ptr<Server> server_;
 };
 
-const std::vector<std::pair<std::string, float>> kSites = {
-    {"east", 1.0f}, {"north", 2.0f}, {"west", 6.0f}};
-
 TEST_F(ServerTest, ARunFromOfferToEnd) {
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   for (int round = 1; round <= 3; ++round) {
     for (const auto& [site, add] : kSites) DoRound(site, round, add, round == 3 ? 0.9 : 0.6);
   }
@@ -239,9 +250,9 @@ TEST_F(ServerTest, ARunFromOfferToEnd) {
   EXPECT_EQ(FirstParameter(3), 9.0f);
   EXPECT_EQ(FirstParameter(2), 6.0f);
   EXPECT_FALSE(
-      fs::exists(folder_ + "/runs/run/models/round-1.arr"));  // nobody can ask for it any more
-  EXPECT_TRUE(fs::is_empty(folder_ + "/runs/run/spool"));
-  EXPECT_TRUE(fs::is_empty(folder_ + "/runs/run/incoming"));
+      fs::exists(folder_ / "runs/run/models/round-1.arr"));  // nobody can ask for it any more
+  EXPECT_TRUE(fs::is_empty(folder_ / "runs/run/spool"));
+  EXPECT_TRUE(fs::is_empty(folder_ / "runs/run/incoming"));
   const auto run = *store_->Run("run");
   EXPECT_EQ(run.state, "finished");
   EXPECT_EQ(run.best_round, 2);
@@ -275,9 +286,7 @@ TEST_F(ServerTest, GoesOnWhereItWas) {
 }
 
 TEST_F(ServerTest, AnUploadGoesOnAtItsOffset) {
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   const auto task = Next<RoundTask>("east");
   const Submission submission = Train(*task, "east", 1);
   EXPECT_EQ(server_->BeginUpload("east", submission)->offset, 0);
@@ -305,9 +314,7 @@ TEST_F(ServerTest, AnUploadGoesOnAtItsOffset) {
 }
 
 TEST_F(ServerTest, HostileUpdatesAreRefusedAndSpoilNothing) {
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   const auto task = Next<RoundTask>("east");
   Submission nan = Train(*task, "east", std::nanf(""));
   const auto receipt = Send("east", nan);
@@ -361,9 +368,7 @@ TEST_F(ServerTest, HostileUpdatesAreRefusedAndSpoilNothing) {
 // Killed behind its receipt, a site sends the same update again, perhaps when its round is long
 // closed: it counted, and still did.
 TEST_F(ServerTest, AnUpdateThatCountedIsNeverLate) {
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   const auto task = Next<RoundTask>("east");
   const Submission first = Train(*task, "east", 1);
   ASSERT_EQ(Send("east", first)->state, Receipt::State::kKept);
@@ -387,9 +392,7 @@ TEST_F(ServerTest, AnUpdateThatCountedIsNeverLate) {
 TEST_F(ServerTest, AnUpdateThatIsRefusedAtTheCloseIsToldSo) {
   config_.run.quorum = 2;
   config_.run.deadline_minutes = 60;
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   for (int round = 1; round <= 3; ++round) {
     DoRound("east", round, 1);
     DoRound("north", round, 2);
@@ -416,9 +419,7 @@ TEST_F(ServerTest, AnUpdateThatIsRefusedAtTheCloseIsToldSo) {
 // The update counts from the moment that it is kept; its receipt is not given before it is on
 // record.
 TEST_F(ServerTest, AReceiptThatCouldNotBePutOnRecordIsGivenLater) {
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   const auto task = Next<RoundTask>("east");
   const Submission submission = Train(*task, "east", 1);
   record_error_ = absl::ResourceExhaustedError("full");
@@ -433,12 +434,7 @@ TEST_F(ServerTest, AReceiptThatCouldNotBePutOnRecordIsGivenLater) {
 }
 
 TEST_F(ServerTest, AQuorumEndsARoundAtItsDeadlineAndTheLateOneIsLate) {
-  config_.run.quorum = 2;
-  config_.run.deadline_minutes = 1;
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
-  const auto task = Next<RoundTask>("west");
+  const auto task = BeginWithQuorum();
   ASSERT_TRUE(task.has_value());
   const Submission late = Train(*task, "west", 6);
   DoRound("east", 1, 1);
@@ -462,9 +458,7 @@ TEST_F(ServerTest, AQuorumEndsARoundAtItsDeadlineAndTheLateOneIsLate) {
 // overflow, nothing that is not as many as its images.
 TEST_F(ServerTest, HistogramsThatCannotBeAreRefused) {
   config_.run.bins = 2;
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   for (const auto& [site, add] : kSites) DoRound(site, 1, add);
   const auto histogram = [&](std::vector<int64_t> counts) {
     EvaluationResult result = Result(0.5);
@@ -510,85 +504,70 @@ TEST_F(ServerTest, HistogramsThatCannotBeAreRefused) {
   EXPECT_NEAR(metrics["test_auc"].get<double>(), 0.25, 1e-12);  // the first class is positive
 }
 
+class EncodedServerTest : public ServerTest, public testing::WithParamInterface<ArrayEncoding> {};
+INSTANTIATE_TEST_SUITE_P(Each, EncodedServerTest,
+                         testing::Values(ArrayEncoding::kFloat32, ArrayEncoding::kBfloat16));
+
 // run.late = next: what west changed in round 1 is added to round 2's model, with west's weight.
-TEST_F(ServerTest, ALateUpdateCountsInTheNextRoundOnce) {
-  for (const char* encoding : {"float32", "bfloat16"}) {
-    if (server_ != nullptr) {
-      server_.reset();
-      store_.reset();
-      last_event_ = 0;
-      SetUp();
-    }
-    config_.run.quorum = 2;
-    config_.run.deadline_minutes = 1;
-    config_.run.late = "next";
-    config_.run.encoding = encoding;
-    const ArrayEncoding how = *ParseArrayEncoding(encoding);
-    CreateRun();
-    Start();
-    for (const auto& [site, add] : kSites) Ready(site);
-    const auto task = Next<RoundTask>("west");
-    ASSERT_TRUE(task.has_value());
-    Submission late = Train(*task, "west", 8, how);
-    late.images = 10;  // half of the others' weight
-    fs::copy_file(UpdateFile("west"), UpdateFile("west") + ".late",
-                  fs::copy_options::overwrite_existing);
-    DoRound("east", 1, 1, 0.5, how);
-    DoRound("north", 1, 2, 0.5, how);
-    now_ms_ += 61'000;
-    server_->Sync();
-    DoRound("east", 2, 1, 0.5, how);
-    EXPECT_EQ(FirstParameter(1), 1.5f);
-    const auto expect_kept = [&] {
-      const auto receipt = Send("west", late);
-      ASSERT_TRUE(receipt.ok()) << receipt.status();
-      EXPECT_EQ(receipt->state, Receipt::State::kKept) << receipt->why;
-      EXPECT_EQ(receipt->round, 1);
-      EXPECT_EQ(receipt->why, "round 1 was closed without it: it counts in round 2");
-    };
-    Submission other = late;
-    other.model_sha256 = std::string(64, 'a');
-    EXPECT_EQ(Send("west", other).status().code(), absl::StatusCode::kInvalidArgument);
-    expect_kept();
-    // It is round 2's answer now: nothing more is asked of west there, and nothing more is taken.
-    EXPECT_TRUE(Idle("west"));
-    Restart();
-    expect_kept();
-    EXPECT_TRUE(Idle("west"));
-    const Submission second = Train(*task, "west", 100, how);
-    EXPECT_THAT(std::string(MessageOf(Send("west", second).status())),
-                HasSubstr("already answered in round 1"));
-    fs::copy_file(UpdateFile("west") + ".late", UpdateFile("west"),
-                  fs::copy_options::overwrite_existing);
-    DoRound("north", 2, 2, 0.5, how);
-    const auto third = Next<RoundTask>("west");
-    ASSERT_TRUE(third.has_value());
-    EXPECT_EQ(third->round, 3);
-    // 1.5 and the weighted mean of 1, 2 and 8.
-    EXPECT_FLOAT_EQ(FirstParameter(2), 1.5f + (1 * 20 + 2 * 20 + 8 * 10) / 50.0f);
-    expect_kept();  // also behind the end of that round
-    EXPECT_EQ(records_.count("west 1 0"), 1u);
-    std::map<int, std::map<AskState, int>> books;
-    const auto asks = *store_->Asks("run");
-    for (const auto& ask : asks) ++books[ask.round][ask.ask.state];
-    EXPECT_EQ(books[1], (std::map<AskState, int>{{AskState::kAnswered, 2}, {AskState::kLate, 1}}));
-    EXPECT_EQ(books[2], (std::map<AskState, int>{{AskState::kAnswered, 3}}));
-    for (const auto& [site, add] : kSites) DoRound(site, 3, add, 0.5, how);
-    for (const auto& [site, add] : kSites) DoTest(site, 3, 0.7);
-    EXPECT_TRUE(Next<EndTask>("west").has_value());
-  }
+TEST_P(EncodedServerTest, ALateUpdateCountsInTheNextRoundOnce) {
+  const ArrayEncoding how = GetParam();
+  config_.run.late = "next";
+  config_.run.encoding = NameOf(how);
+  const auto task = BeginWithQuorum();
+  ASSERT_TRUE(task.has_value());
+  Submission late = Train(*task, "west", 8, how);
+  late.images = 10;  // half of the others' weight
+  fs::copy_file(UpdateFile("west"), UpdateFile("west") + ".late");
+  DoRound("east", 1, 1, 0.5, how);
+  DoRound("north", 1, 2, 0.5, how);
+  now_ms_ += 61'000;
+  server_->Sync();
+  DoRound("east", 2, 1, 0.5, how);
+  EXPECT_EQ(FirstParameter(1), 1.5f);
+  const auto expect_kept = [&] {
+    const auto receipt = Send("west", late);
+    ASSERT_TRUE(receipt.ok()) << receipt.status();
+    EXPECT_EQ(receipt->state, Receipt::State::kKept) << receipt->why;
+    EXPECT_EQ(receipt->round, 1);
+    EXPECT_EQ(receipt->why, "round 1 was closed without it: it counts in round 2");
+  };
+  Submission other = late;
+  other.model_sha256 = std::string(64, 'a');
+  EXPECT_EQ(Send("west", other).status().code(), absl::StatusCode::kInvalidArgument);
+  expect_kept();
+  // It is round 2's answer now: nothing more is asked of west there, and nothing more is taken.
+  EXPECT_TRUE(Idle("west"));
+  Restart();
+  expect_kept();
+  EXPECT_TRUE(Idle("west"));
+  const Submission second = Train(*task, "west", 100, how);
+  EXPECT_THAT(std::string(MessageOf(Send("west", second).status())),
+              HasSubstr("already answered in round 1"));
+  fs::copy_file(UpdateFile("west") + ".late", UpdateFile("west"),
+                fs::copy_options::overwrite_existing);
+  DoRound("north", 2, 2, 0.5, how);
+  const auto third = Next<RoundTask>("west");
+  ASSERT_TRUE(third.has_value());
+  EXPECT_EQ(third->round, 3);
+  // 1.5 and the weighted mean of 1, 2 and 8.
+  EXPECT_FLOAT_EQ(FirstParameter(2), 1.5f + (1 * 20 + 2 * 20 + 8 * 10) / 50.0f);
+  expect_kept();  // also behind the end of that round
+  EXPECT_EQ(records_.count("west 1 0"), 1u);
+  std::map<int, std::map<AskState, int>> books;
+  const auto asks = *store_->Asks("run");
+  for (const auto& ask : asks) ++books[ask.round][ask.ask.state];
+  EXPECT_EQ(books[1], (std::map<AskState, int>{{AskState::kAnswered, 2}, {AskState::kLate, 1}}));
+  EXPECT_EQ(books[2], (std::map<AskState, int>{{AskState::kAnswered, 3}}));
+  for (const auto& [site, add] : kSites) DoRound(site, 3, add, 0.5, how);
+  for (const auto& [site, add] : kSites) DoTest(site, 3, 0.7);
+  EXPECT_TRUE(Next<EndTask>("west").has_value());
 }
 
 // What the next round has no use for stays late.
 TEST_F(ServerTest, ALateUpdateDoesNotCountBesideAnAnswerOrTwoRoundsLater) {
-  config_.run.quorum = 2;
-  config_.run.deadline_minutes = 1;
   config_.run.late = "next";
   config_.training.federation.rounds = 5;
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
-  const auto task = Next<RoundTask>("west");
+  const auto task = BeginWithQuorum();
   ASSERT_TRUE(task.has_value());
   const Submission late = Train(*task, "west", 6);
   fs::copy_file(UpdateFile("west"), UpdateFile("west") + ".late");
@@ -626,13 +605,8 @@ TEST_F(ServerTest, ALateUpdateDoesNotCountBesideAnAnswerOrTwoRoundsLater) {
 
 // One that answered in time cannot count again as a late one, nor change the books of that round.
 TEST_F(ServerTest, AClosedRoundsBooksStay) {
-  config_.run.quorum = 2;
-  config_.run.deadline_minutes = 1;
   config_.run.late = "next";
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
-  const auto task = Next<RoundTask>("west");
+  const auto task = BeginWithQuorum();
   DoRound("west", 1, 6);
   DoRound("east", 1, 1);
   DoRound("north", 1, 2);
@@ -654,9 +628,7 @@ TEST_F(ServerTest, AClosedRoundsBooksStay) {
 TEST_F(ServerTest, ASiteThatIsGoneStopsNothingThatHasItsQuorum) {
   config_.run.quorum = 2;
   config_.run.deadline_minutes = 60;
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   DoRound("east", 1, 1);
   DoRound("north", 1, 2);
   ASSERT_TRUE(store_->Revoke("west", "test", now_ms_).ok());
@@ -666,9 +638,7 @@ TEST_F(ServerTest, ASiteThatIsGoneStopsNothingThatHasItsQuorum) {
 }
 
 TEST_F(ServerTest, AFailedSiteMayComeBack) {
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   ASSERT_TRUE(Next<RoundTask>("west").has_value());
   ASSERT_TRUE(server_->Answer("west", Failure{"run", 1, "out of memory", false}).ok());
   EXPECT_TRUE(Idle("west"));
@@ -682,14 +652,12 @@ TEST_F(ServerTest, AFailedSiteMayComeBack) {
 }
 
 TEST_F(ServerTest, ADamagedSpoolIsAskedForAgainAndNothingWrongIsAveraged) {
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   DoRound("east", 1, 1);
   DoRound("north", 1, 2);
   server_.reset();
   std::string spooled;
-  for (const auto& entry : std::filesystem::directory_iterator(folder_ + "/runs/run/spool/1")) {
+  for (const auto& entry : std::filesystem::directory_iterator(folder_ / "runs/run/spool/1")) {
     if (entry.path().filename().string().starts_with("east.")) spooled = entry.path();
   }
   {
@@ -707,7 +675,7 @@ TEST_F(ServerTest, ADamagedSpoolIsAskedForAgainAndNothingWrongIsAveraged) {
 TEST_F(ServerTest, ADamagedModelHaltsItsRunAndSaysWhatToDo) {
   CreateRun();
   CreateRun("other");
-  std::ofstream(folder_ + "/runs/run/models/round-0.arr", std::ios::app) << "?";
+  std::ofstream(folder_ / "runs/run/models/round-0.arr", std::ios::app) << "?";
   Start();
   EXPECT_THAT(log_, HasSubstr("round-0.arr"));
   EXPECT_THAT(log_, HasSubstr("restore it from a backup"));
@@ -719,9 +687,7 @@ TEST_F(ServerTest, ADamagedModelHaltsItsRunAndSaysWhatToDo) {
 }
 
 TEST_F(ServerTest, PauseResumeAndCancel) {
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   ASSERT_TRUE(Next<RoundTask>("east").has_value());
   ASSERT_TRUE(store_->Want("run", "paused", 1).ok());
   server_->Sync();
@@ -758,9 +724,7 @@ TEST_F(ServerTest, AllRefusingEndsTheRunWithTheReason) {
 TEST_F(ServerTest, CrossSiteTestsGoByPassingModels) {
   config_.run.cross_site = true;
   config_.training.federation.rounds = 1;
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   for (const auto& [site, add] : kSites) DoRound(site, 1, add);
   for (const auto& [site, add] : kSites) {
     std::vector<std::string> of;
@@ -788,16 +752,14 @@ TEST_F(ServerTest, CrossSiteTestsGoByPassingModels) {
 // Lossy on the wire: sites start from the rounded model, the server keeps its own in full.
 TEST_F(ServerTest, ChangesAreAddedToTheServersOwnModel) {
   config_.run.encoding = "bfloat16";
-  CreateRun();
-  Start();
-  for (const auto& [site, add] : kSites) Ready(site);
+  Begin();
   for (int round = 1; round <= 3; ++round) {
     for (const auto& [site, add] : kSites)
       DoRound(site, round, add / 128, 0.5, ArrayEncoding::kBfloat16);
   }
   ASSERT_TRUE(Next<TestTask>("east").has_value());
   EXPECT_NEAR(FirstParameter(3), 9.0 / 128, 1e-3);
-  EXPECT_TRUE(fs::exists(folder_ + "/runs/run/models/round-3.wire"));
+  EXPECT_TRUE(fs::exists(folder_ / "runs/run/models/round-3.wire"));
 }
 
 }  // namespace

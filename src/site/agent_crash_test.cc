@@ -31,10 +31,6 @@ class AgentCrashTest : public AgentTest {
     };
   }
 
-  void Clear() {
-    fs::remove_all(root_);
-    fs::create_directories(root_ / "site");
-  }
   void GrantRun() {
     for (const auto& run : script_) {
       if (GetApproval(Folder(), run.run, 0).ok()) {

@@ -63,6 +63,12 @@ absl::Status LinkOrCopy(const std::string& from, const std::string& to) {
   return absl::OkStatus();
 }
 
+// The agent stops, or may no longer: not only this task has failed.
+bool EndsMore(const absl::Status& status) {
+  return absl::IsCancelled(status) || absl::IsUnauthenticated(status) ||
+         absl::IsPermissionDenied(status);
+}
+
 }  // namespace
 
 absl::Status SiteAgent::Impl::Fail(const std::string& run, int round, const absl::Status& why) {
@@ -154,11 +160,7 @@ absl::Status SiteAgent::Impl::TrainRound(const RoundTask& task, RunState state) 
   }
   auto given = GetModel(task.run, task.model);
   if (!given.ok()) {
-    if (absl::IsCancelled(given.status()) || absl::IsUnauthenticated(given.status()) ||
-        absl::IsPermissionDenied(given.status())) {
-      return given.status();
-    }
-    return Fail(task.run, task.round, given.status());
+    return EndsMore(given.status()) ? given.status() : Fail(task.run, task.round, given.status());
   }
   if (given->exact && !task.model_digest.empty() && given->model->Digest() != task.model_digest) {
     return Fail(task.run, task.round,
@@ -384,11 +386,7 @@ absl::Status SiteAgent::Impl::HandleTest(const TestTask& task) {
   }
   auto given = GetModel(task.run, task.model);
   if (!given.ok()) {
-    if (absl::IsCancelled(given.status()) || absl::IsUnauthenticated(given.status()) ||
-        absl::IsPermissionDenied(given.status())) {
-      return given.status();
-    }
-    return Fail(task.run, task.round, given.status());
+    return EndsMore(given.status()) ? given.status() : Fail(task.run, task.round, given.status());
   }
   status_->Phase("testing");
   if (session_.learner == nullptr) {
@@ -479,9 +477,7 @@ absl::Status SiteAgent::Impl::KeepFinalModel(const EndTask& task, const RunState
         status_->Progress(done, task.model.bytes);
       });
     });
-    if (absl::IsCancelled(status) || absl::IsUnauthenticated(status) ||
-        absl::IsPermissionDenied(status))
-      return status;
+    if (EndsMore(status)) return status;
     if (!status.ok()) {
       Log(fmt::format("run {}: its final model cannot be had: {}", task.run, MessageOf(status)));
       return absl::OkStatus();

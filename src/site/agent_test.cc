@@ -94,8 +94,7 @@ TEST_F(AgentTest, ALedgerThatWasTamperedWithKeepsTheAgentFromWorking) {
 TEST_F(AgentTest, PassingErrorsAreTriedAgainWithTheSameResult) {
   ASSERT_TRUE(RunAgent().ok());
   const std::string undisturbed = ServerLog();
-  fs::remove_all(root_);
-  fs::create_directories(SitePath());
+  Clear();
   std::map<std::string, int> calls;
   std::mutex mutex;
   const absl::Status status = RunAgent([&](FolderServer& server) {
@@ -165,8 +164,7 @@ TEST_F(AgentTest, AFailedTrainingIsForgotten) {
   // Whether the second round fails before its training or behind it, the third one sends the same.
   std::string submissions[2];
   for (const bool behind : {false, true}) {
-    fs::remove_all(root_);
-    fs::create_directories(SitePath());
+    Clear();
     work_.before_training = work_.after_training = nullptr;
     (behind ? work_.after_training
             : work_.before_training) = [](const TrainTask& task) -> absl::Status {
@@ -368,8 +366,7 @@ TEST_F(AgentTest, AnUpdateThatWasLostIsMadeAgainToTheSameBits) {
 TEST_F(AgentTest, EveryEncodingGoesThere) {
   for (const char* encoding : {"bfloat16", "float16", "int8"}) {
     SCOPED_TRACE(encoding);
-    fs::remove_all(root_);
-    fs::create_directories(SitePath());
+    Clear();
     script_ = {{"r1", LinearRun(encoding)}};
     ASSERT_TRUE(RunAgent().ok());
     EXPECT_EQ(Count(ServerLog(), "submit r1"), 3);
@@ -382,8 +379,7 @@ TEST_F(AgentTest, KeptModels) {
            {"last", {"round-2.pt"}},
            {"all", {"round-0.pt", "round-1.pt", "round-2.pt"}}}) {
     SCOPED_TRACE(keep);
-    fs::remove_all(root_);
-    fs::create_directories(SitePath());
+    Clear();
     config_.policy.keep_models = keep;
     ASSERT_TRUE(RunAgent().ok());
     std::set<std::string> names;

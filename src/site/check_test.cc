@@ -14,7 +14,7 @@ using testing::Not;
 
 class CheckTest : public AgentTest {
  protected:
-  CheckTest() : server_((root_ / "server").string()) {
+  CheckTest() : server_(root_ / "server") {
     check_.folder = Folder();
     check_.config = config_;
     check_.sample = LinearRun();

@@ -2,11 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "site/site_folder.h"
 
 namespace manako {
@@ -19,17 +19,8 @@ using testing::SizeIs;
 
 class SiteStoreTest : public testing::Test {
  protected:
-  SiteStoreTest()
-      : root_((fs::path(testing::TempDir()) / fmt::format("site_store_test_{}", ::getpid()))
-                  .string()),
-        folder_{root_} {
-    fs::remove_all(root_);
-    fs::create_directories(root_);
-  }
-  ~SiteStoreTest() override { fs::remove_all(root_); }
-
   std::unique_ptr<SiteStore> Open() {
-    auto store = SiteStore::Open(root_);
+    auto store = SiteStore::Open(root_.path());
     EXPECT_TRUE(store.ok()) << store.status();
     return *std::move(store);
   }
@@ -70,8 +61,8 @@ class SiteStoreTest : public testing::Test {
     EXPECT_TRUE(learnt.ok()) << learnt.status();
     return *learnt ? (*learnt)->learner.steps : 0;
   }
-  std::string root_;
-  SiteFolder folder_;
+  const TemporaryFolder root_;
+  const SiteFolder folder_{root_.path()};
 };
 
 TEST_F(SiteStoreTest, StatesComeBackToTheBit) {

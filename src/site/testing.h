@@ -4,7 +4,6 @@
 #define MANAKO_SITE_TESTING_H_
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
@@ -25,6 +24,7 @@
 #include "base/hash.h"
 #include "base/random.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "core/codec/array_file_reader.h"
 #include "core/codec/array_file_writer.h"
 #include "core/server_channel.h"
@@ -391,26 +391,20 @@ inline SiteConfig LinearSite() {
 // A site's folder and a server's, and an agent between them.
 class AgentTest : public testing::Test {
  protected:
-  // In memory where there is such a folder: what survives kill -9 needs no disk, and hundreds of
-  // agents sync a lot.
-  AgentTest()
-      : root_(std::filesystem::path(::access("/dev/shm", W_OK) == 0 ? "/dev/shm"
-                                                                    : testing::TempDir().c_str()) /
-              fmt::format("agent_test_{}", ::getpid())) {
+  AgentTest() {
     static_cast<void>(Key());  // before any child is forked
-    std::filesystem::remove_all(root_);
-    std::filesystem::create_directories(root_ / "site");
+    Clear();
     config_ = LinearSite();
     script_ = {{"r1", LinearRun()}};
   }
-  ~AgentTest() override { std::filesystem::remove_all(root_); }
+  // As if nothing had happened.
+  void Clear() {
+    std::filesystem::remove_all(root_.path());
+    std::filesystem::create_directories(SitePath());
+  }
 
-  std::string SitePath(const std::string& name = "") const {
-    return (root_ / "site" / name).string();
-  }
-  std::string ServerPath(const std::string& name) const {
-    return (root_ / "server" / name).string();
-  }
+  std::string SitePath(const std::string& name = "") const { return root_ / "site/" + name; }
+  std::string ServerPath(const std::string& name) const { return root_ / "server/" + name; }
   SiteFolder Folder() const { return {SitePath()}; }
 
   // One key for all tests: making one takes a while under sanitizers.
@@ -422,7 +416,7 @@ class AgentTest : public testing::Test {
   // Works until the server's script is over, or an error ends the agent. `prepare` may change the
   // server.
   absl::Status RunAgent(const std::function<void(FolderServer&)>& prepare = {}) {
-    FolderServer server((root_ / "server").string());
+    FolderServer server(root_ / "server");
     server.script = script_;
     if (prepare) prepare(server);
     auto store = SiteStore::Open(SitePath());
@@ -463,7 +457,8 @@ class AgentTest : public testing::Test {
     return lines;
   }
 
-  const std::filesystem::path root_;
+  // In memory: what survives kill -9 needs no disk, and hundreds of agents sync a lot.
+  const TemporaryFolder root_ = TemporaryFolder::InMemory();
   SiteConfig config_;
   std::vector<FolderServer::Run> script_;
   LinearWork work_;

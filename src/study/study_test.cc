@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
@@ -10,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/random.h"
+#include "base/temporary_folder.h"
 #include "learn/torch_learner.h"
 
 namespace manako {
@@ -47,14 +47,13 @@ void WriteBmp(const fs::path& path, int label, uint64_t index) {
 class StudyTest : public testing::Test, public StudyObserver {
  protected:
   static void SetUpTestSuite() { PrepareLibtorch(1); }
-  StudyTest() : folder_(fs::path(testing::TempDir()) / ("study_test_" + std::to_string(getpid()))) {
-    fs::remove_all(folder_);
+  StudyTest() {
     for (int label = 0; label < 2; ++label) {
-      const fs::path images = folder_ / "images" / (label == 0 ? "normal" : "sick");
+      const fs::path images = fs::path(folder_ / "images") / (label == 0 ? "normal" : "sick");
       fs::create_directories(images);
       for (uint64_t i = 0; i < 40; ++i) WriteBmp(images / (std::to_string(i) + ".bmp"), label, i);
     }
-    options_.config.data.path = (folder_ / "images").string();
+    options_.config.data.path = folder_ / "images";
     options_.config.data.image_size = 32;
     options_.config.train.batch = 8;
     options_.config.train.learning_rate = 0.02;
@@ -66,17 +65,16 @@ class StudyTest : public testing::Test, public StudyObserver {
     options_.threads = 2;
     options_.version = "test";
   }
-  ~StudyTest() override { fs::remove_all(folder_); }
 
   void OnEvent(const json& event) override { events_.push_back(event); }
 
   absl::Status Run(const std::string& name) {
-    options_.out = (folder_ / name).string();
+    options_.out = folder_ / name;
     return RunStudy(options_, this);
   }
-  std::string Content(const std::string& name) { return *ReadFile((folder_ / name).string()); }
+  std::string Content(const std::string& name) { return *ReadFile(folder_ / name); }
 
-  fs::path folder_;
+  const TemporaryFolder folder_;
   StudyOptions options_;
   std::vector<json> events_;
 };
@@ -96,8 +94,8 @@ TEST_F(StudyTest, WritesTheRunFolder) {
   EXPECT_GT(std::count(predictions.begin(), predictions.end(), '\n'), 1 + 2 * 5 * 16);
   EXPECT_TRUE(fs::exists(folder_ / "run/model.pt"));
   EXPECT_FALSE(fs::exists(folder_ / "run/state"));
-  EXPECT_TRUE(IsFinished((folder_ / "run").string()));
-  EXPECT_EQ(ReadRunConfig((folder_ / "run").string())->ToToml(), Content("run/config.toml"));
+  EXPECT_TRUE(IsFinished(folder_ / "run"));
+  EXPECT_EQ(ReadRunConfig(folder_ / "run")->ToToml(), Content("run/config.toml"));
 }
 
 TEST_F(StudyTest, ArmsSeeTheSameImagesAsOften) {
@@ -170,7 +168,7 @@ TEST_F(StudyTest, ThreadsDoNotReachTheBits) {
 
 TEST_F(StudyTest, ConfigurationRepeatsTheRun) {
   ASSERT_TRUE(Run("first").ok());
-  options_.config = *ReadRunConfig((folder_ / "first").string());
+  options_.config = *ReadRunConfig(folder_ / "first");
   ASSERT_TRUE(Run("again").ok());
   EXPECT_EQ(Content("first/predictions.csv"), Content("again/predictions.csv"));
 }
@@ -204,7 +202,7 @@ TEST_F(StudyTest, FoldersAreNotOverwritten) {
 
 TEST_F(StudyTest, TwoRunsInOneFolderAreRefused) {
   fs::create_directories(folder_ / "run");
-  const auto lock = FolderLock::Take((folder_ / "run").string());
+  const auto lock = FolderLock::Take(folder_ / "run");
   EXPECT_THAT(Text(Run("run")), HasSubstr("in use by another manako"));
 }
 
@@ -223,7 +221,7 @@ TEST_F(StudyTest, DivergingTrainingStopsItsArmAndNothingElse) {
     EXPECT_GE(event["round"].get<int>(), 1);
   }
   EXPECT_EQ(stopped, 5);
-  EXPECT_TRUE(IsFinished((folder_ / "run").string()));
+  EXPECT_TRUE(IsFinished(folder_ / "run"));
 }
 
 TEST_F(StudyTest, BadConfigurationsAreOneLine) {

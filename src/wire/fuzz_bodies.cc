@@ -16,6 +16,7 @@
 #include "base/files.h"
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "manako/v1/federation.pb.h"
 #include "server/enrolment.h"
 #include "server/server.h"
@@ -38,16 +39,6 @@ void MustBe(bool good, const char* what) {
   std::abort();
 }
 
-// In memory where there is such a folder: nothing here needs a disk.
-std::string NewFolder(const char* name) {
-  const std::string parent =
-      ::access("/dev/shm", W_OK) == 0 ? "/dev/shm" : fs::temp_directory_path().string();
-  const std::string folder = fmt::format("{}/manako-fuzz-{}-{}", parent, name, ::getpid());
-  fs::remove_all(folder);
-  MustBe(MakeFolders(folder).ok(), "a folder");
-  return folder;
-}
-
 std::shared_ptr<const ModelSpec> Spec() {
   static const auto spec = std::make_shared<const ModelSpec>(
       *ModelSpec::Create({{"w", {4, 5}, TensorKind::kParameter}}));
@@ -68,20 +59,20 @@ FederatedRunConfig RunOfTwoClasses() {
 // A server with the sites east and west in the first round of "run".
 class Central {
  public:
-  Central() : folder_(NewFolder("server")) {
-    MustBe(MakeCentral(folder_, {.name = "Fuzz", .host = "localhost", .port = 1, .more_hosts = {}},
-                       kNow)
+  Central() {
+    MustBe(MakeCentral(folder_.path(),
+                       {.name = "Fuzz", .host = "localhost", .port = 1, .more_hosts = {}}, kNow)
                .ok(),
            "a central hospital");
-    store_ = *FederationStore::Open(folder_ + "/federation.db");
-    enrolment_ = *Enrolment::Open(folder_, store_.get());
+    store_ = *FederationStore::Open(folder_ / "federation.db");
+    enrolment_ = *Enrolment::Open(folder_.path(), store_.get());
     for (const char* site : {"east", "west"}) {
       MustBe(store_->AddInvitation(site, site, 0, kNow).ok(), "an invitation");
       SiteRecord record;
       record.name = site;
       MustBe(store_->Enrol(record, site, 1).ok(), "a site");
     }
-    MustBe(RunFolder(folder_ + "/runs/run")
+    MustBe(RunFolder(folder_ / "runs/run")
                .Create(ParameterSet::Zero(Spec()), ArrayEncoding::kFloat32, 1)
                .ok(),
            "a run's folder");
@@ -94,7 +85,7 @@ class Central {
     deps.store = store_.get();
     deps.now_ms = [] { return kNow; };
     deps.log = [](std::string_view) {};
-    server_ = *Server::Open({folder_, 1}, deps);
+    server_ = *Server::Open({folder_.path(), 1}, deps);
     for (const char* site : {"east", "west"}) {
       MustBe(server_
                  ->Answer(
@@ -112,14 +103,14 @@ class Central {
     server_.reset();
     enrolment_.reset();
     store_.reset();
-    fs::remove_all(folder_);
   }
   Server& server() { return *server_; }
   Enrolment& enrolment() { return *enrolment_; }
   const ArtifactId& model() const { return model_; }
 
  private:
-  std::string folder_;
+  // In memory: nothing here needs a disk.
+  const TemporaryFolder folder_ = TemporaryFolder::InMemory();
   std::unique_ptr<FederationStore> store_;
   std::unique_ptr<Enrolment> enrolment_;
   std::unique_ptr<Server> server_;
@@ -350,9 +341,10 @@ void FuzzServerAnswer(std::string_view bytes) {
     server.reply = FromProto(*message);
   }
   static const PrivateKey key = *PrivateKey::Generate();
-  const std::string root = NewFolder("site"), folder = root + "/site";
+  const TemporaryFolder root = TemporaryFolder::InMemory();
+  const std::string folder = root / "site";
   MustBe(MakeFolders(folder).ok(), "a site's folder");
-  server.model = root + "/model";
+  server.model = root / "model";
   MustBe(WriteModelFile(ParameterSet::Zero(Spec()), ArrayEncoding::kFloat32, server.model, 1).ok(),
          "a model");
   {
@@ -378,12 +370,11 @@ void FuzzServerAnswer(std::string_view bytes) {
   }
   // Nothing is written but in the site's own folder, and what is written down is a ledger.
   int outside = 0;
-  for (const auto& entry : fs::directory_iterator(root))
+  for (const auto& entry : fs::directory_iterator(root.path()))
     outside += entry.path() != folder && entry.path() != server.model ? 1 : 0;
   MustBe(outside == 0, "nothing is written outside the site's folder");
   const absl::Status ledger = Ledger::Verify(folder + "/ledger.jsonl", key.public_key(), nullptr);
   MustBe(ledger.ok() || ledger.code() == absl::StatusCode::kNotFound, "the ledger is good");
-  fs::remove_all(root);
 }
 
 }  // namespace manako

@@ -7,12 +7,12 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <thread>
 
 #include "base/hash.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 #include "core/codec/array_file_writer.h"
 #include "manako/v1/federation.grpc.pb.h"
 #include "server/enrolment.h"
@@ -24,7 +24,6 @@
 namespace manako {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 int64_t Now() { return absl::ToUnixMillis(absl::Now()); }
@@ -38,9 +37,6 @@ std::shared_ptr<const ModelSpec> Spec() {
 class WireTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = fmt::format("{}/wire_test.{}", testing::TempDir(), ::getpid());
-    fs::remove_all(folder_);
-    central_ = folder_ + "/central";
     ASSERT_TRUE(MakeCentral(central_,
                             {.name = "Test Federation",
                              .host = "localhost",
@@ -50,10 +46,7 @@ class WireTest : public testing::Test {
                     .ok());
     StartServer();
   }
-  void TearDown() override {
-    StopServer();
-    fs::remove_all(folder_);
-  }
+  void TearDown() override { StopServer(); }
   void StartServer() {
     store_ = *FederationStore::Open(central_ + "/federation.db");
     enrolment_ = *Enrolment::Open(central_, store_.get());
@@ -149,7 +142,9 @@ class WireTest : public testing::Test {
     return SubmissionOf(task, summary);
   }
 
-  std::string folder_, central_, log_;
+  const TemporaryFolder folder_;
+  const std::string central_ = folder_ / "central";
+  std::string log_;
   std::mutex log_mutex_;
   int port_ = 0;
   std::unique_ptr<FederationStore> store_;
@@ -167,13 +162,13 @@ TEST_F(WireTest, ARoundOverTls) {
   EXPECT_EQ(greeting->site, "east-clinic");
   CreateRun();
   const RoundTask task = ReadyForRound(*east.channel);
-  const std::string model = folder_ + "/model.arr";
+  const std::string model = folder_ / "model.arr";
   ASSERT_TRUE(east.channel->Download("run", task.model, model, nullptr).ok());
   EXPECT_EQ(*Sha256HexOfFile(model), task.model.sha256);
-  const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
+  const Submission submission = WriteUpdate(task, folder_ / "update.arr");
   int64_t sent = 0;
   const auto receipt =
-      east.channel->Submit(submission, folder_ + "/update.arr", [&](int64_t done) { sent = done; });
+      east.channel->Submit(submission, folder_ / "update.arr", [&](int64_t done) { sent = done; });
   ASSERT_TRUE(receipt.ok()) << receipt.status();
   EXPECT_EQ(receipt->state, Receipt::State::kKept);
   EXPECT_EQ(sent, submission.artifact.bytes);
@@ -314,11 +309,11 @@ TEST_F(WireTest, OneSitesCertificateIsNotAnothersName) {
             .ok());
     return ReadyForRound(*east.channel);
   }();
-  const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
-  ASSERT_EQ(east.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state,
+  const Submission submission = WriteUpdate(task, folder_ / "update.arr");
+  ASSERT_EQ(east.channel->Submit(submission, folder_ / "update.arr", nullptr)->state,
             Receipt::State::kKept);
   // The same bytes from west are west's own answer: no message can say whose they are.
-  ASSERT_EQ(west.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state,
+  ASSERT_EQ(west.channel->Submit(submission, folder_ / "update.arr", nullptr)->state,
             Receipt::State::kKept);
   const auto asks = store_->Asks("run");
   for (const auto& ask : *asks) EXPECT_EQ(ask.ask.state, AskState::kAnswered) << ask.site;
@@ -328,7 +323,7 @@ TEST_F(WireTest, TransfersGoOnWhereTheServerWasKilled) {
   Site east = Join("east");
   CreateRun();
   const RoundTask task = ReadyForRound(*east.channel);
-  const std::string model = folder_ + "/model.arr";
+  const std::string model = folder_ / "model.arr";
   // Half of the model is there already.
   {
     const std::string source = RunFolder(central_ + "/runs/run").ModelPath(0);
@@ -351,20 +346,20 @@ TEST_F(WireTest, TransfersGoOnWhereTheServerWasKilled) {
             absl::StatusCode::kDataLoss);
   EXPECT_TRUE(east.channel->Download("run", task.model, model, nullptr).ok());
 
-  const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
+  const Submission submission = WriteUpdate(task, folder_ / "update.arr");
   ASSERT_TRUE(server_->BeginUpload("east", submission).ok());
-  std::ifstream in(folder_ + "/update.arr", std::ios::binary);
+  std::ifstream in(folder_ / "update.arr", std::ios::binary);
   std::string bytes(1'000'000, '\0');
   in.read(bytes.data(), 1'000'000);
   ASSERT_TRUE(server_->AppendUpload("east", submission, 0, bytes).ok());
   StopServer();
-  const auto unreachable = east.channel->Submit(submission, folder_ + "/update.arr", nullptr);
+  const auto unreachable = east.channel->Submit(submission, folder_ / "update.arr", nullptr);
   EXPECT_EQ(unreachable.status().code(), absl::StatusCode::kUnavailable) << unreachable.status();
   StartServer();
   first = -1;
   absl::StatusOr<Receipt> receipt = absl::UnknownError("");
   for (int i = 0; i < 100 && !receipt.ok(); ++i) {
-    receipt = east.channel->Submit(submission, folder_ + "/update.arr", [&](int64_t done) {
+    receipt = east.channel->Submit(submission, folder_ / "update.arr", [&](int64_t done) {
       if (first < 0) first = done;
     });
     if (!receipt.ok()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
@@ -379,7 +374,7 @@ TEST_F(WireTest, BadUploadsAreRefused) {
   Site east = Join("east");
   CreateRun();
   const RoundTask task = ReadyForRound(*east.channel);
-  const Submission submission = WriteUpdate(task, folder_ + "/update.arr");
+  const Submission submission = WriteUpdate(task, folder_ / "update.arr");
   const auto stub = v1::Federation::NewStub(
       RawChannel(east.joined, *east.key, fmt::format("localhost:{}", port_)));
   const auto upload = [&](const std::vector<v1::UploadPart>& parts) {
@@ -413,7 +408,7 @@ TEST_F(WireTest, BadUploadsAreRefused) {
   v1::Chunk out;
   EXPECT_FALSE(reader->Read(&out));
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
-  EXPECT_EQ(east.channel->Submit(submission, folder_ + "/update.arr", nullptr)->state,
+  EXPECT_EQ(east.channel->Submit(submission, folder_ / "update.arr", nullptr)->state,
             Receipt::State::kKept);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/crc32c.h"
 #include "base/files.h"
+#include "base/temporary_folder.h"
 #include "core/codec/array_block.h"
 #include "core/codec/testing.h"
 
@@ -107,7 +108,8 @@ TEST(ArrayFileDamageTest, DigestsFromTheWayHideNoDamage) {
 
 // Blocks of plain float32 are read from a file straight into place.
 TEST(ArrayFileDamageTest, ABlockOnDiskFindsItsOwnDamage) {
-  const std::string path = ::testing::TempDir() + "/block_on_disk.arr";
+  const TemporaryFolder folder;
+  const std::string path = folder / "model";
   const std::vector<float> values = Normals(600, 1);
   const std::string bytes =
       WriteOrDie({kTestSpec, "", 256, {{"a", 600}}}, {{values}}, {1, false}).bytes;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/temporary_folder.h"
 #include "core/codec/testing.h"
 
 namespace manako {
@@ -270,9 +271,8 @@ TEST(ArrayFileTest, FeedbackSendsWhatWasTooLarge) {
 }
 
 TEST(ArrayFileTest, AFileOnDisk) {
-  std::string folder = (std::filesystem::temp_directory_path() / "array_file-XXXXXX").string();
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  const std::string path = folder + "/model";
+  const TemporaryFolder folder;
+  const std::string path = folder / "model";
   const std::vector<float> values = Normals(200000, 1);
   const auto written =
       WriteArrayFile(path, {kTestSpec, "", kArrayBlock, {{"model", values.size()}}},
@@ -291,10 +291,9 @@ TEST(ArrayFileTest, AFileOnDisk) {
   ASSERT_TRUE((*reader)->ReadRange(0, 65530, part).ok());
   EXPECT_TRUE(SameBits(part, std::span(values).subspan(65530, 70000)));
   EXPECT_FALSE((*reader)->ReadRange(0, 130001, part).ok());
-  EXPECT_THAT(Text(ArrayFileReader::Open(folder + "/none").status()),
+  EXPECT_THAT(Text(ArrayFileReader::Open(folder / "none").status()),
               HasSubstr("there is no such file"));
-  EXPECT_THAT(Text(ArrayFileReader::Open(folder).status()), HasSubstr("is not a file"));
-  std::filesystem::remove_all(folder);
+  EXPECT_THAT(Text(ArrayFileReader::Open(folder.path()).status()), HasSubstr("is not a file"));
 }
 
 TEST(ArrayFileTest, ExpectationsAreNamedWhenTheyAreNotMet) {

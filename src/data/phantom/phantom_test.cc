@@ -8,10 +8,12 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <sstream>
 
 #include "base/files.h"
 #include "base/status_macros.h"
+#include "base/temporary_folder.h"
 
 namespace manako {
 namespace {
@@ -26,17 +28,8 @@ constexpr char kFolderVariable[] = "MANAKO_PHANTOM_TEST_FOLDER";
 class WritePhantomsTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    if (const char* given = getenv(kFolderVariable)) {
-      folder_ = given;
-      return;
-    }
-    std::string name = ::testing::TempDir() + "/phantom_test_XXXXXX";
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-    mine_ = true;
-  }
-  void TearDown() override {
-    if (mine_) fs::remove_all(folder_);
+    const char* given = getenv(kFolderVariable);
+    folder_ = given != nullptr ? given : mine_.emplace().path();
   }
 
   PhantomOptions Options(const std::string& name) const {
@@ -48,8 +41,8 @@ class WritePhantomsTest : public ::testing::Test {
     return options;
   }
 
+  std::optional<TemporaryFolder> mine_;
   std::string folder_;
-  bool mine_ = false;
 };
 
 // Name -> content of everything in a folder but the lock.

@@ -8,12 +8,12 @@
 #include <torch/script.h>
 
 #include <cmath>
-#include <filesystem>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "base/random.h"
+#include "base/temporary_folder.h"
 #include "learn/architectures.h"
 #include "learn/fused/read_graph.h"
 #include "learn/instantiate.h"
@@ -22,7 +22,6 @@
 namespace manako::fused {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::HasSubstr;
 
 // Of the norm of the difference, relative to the norm.
@@ -56,12 +55,10 @@ std::unique_ptr<Network> FromDef(const ModuleDef& def, int classes) {
   for (const auto& b : module.named_buffers()) {
     if (b.value.is_floating_point()) b.value.uniform_(0.5, 1.5);
   }
-  const std::string path =
-      (fs::temp_directory_path() / ("manako_plan_test_" + std::to_string(::getpid()) + ".pt"))
-          .string();
+  const TemporaryFolder folder;
+  const std::string path = folder / "network.pt";
   module.save(path);
   auto network = Network::Create({path, classes});
-  fs::remove(path);
   EXPECT_TRUE(network.ok()) << network.status();
   return *std::move(network);
 }
