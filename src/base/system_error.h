@@ -14,8 +14,8 @@
 namespace manako {
 
 // "DOING PATH: what errno says": ResourceExhausted where the disk is full, else of the code
-// `otherwise`. (More codes would be
-// another's business, such as a site's that is told of the server's disk.)
+// `otherwise`. (More codes would be another's business, such as a site's that is told of the
+// server's disk.)
 inline absl::Status SystemError(std::string_view doing, std::string_view path,
                                 absl::StatusCode otherwise = absl::StatusCode::kInternal) {
   const int error = errno;
