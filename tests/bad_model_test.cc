@@ -124,6 +124,11 @@ TEST_F(BadModelTest, TrainingThatFallsApartIsReported) {
   const ProcessResult run = Study({"--rounds", "3", "--learning-rate", "1e30"});
   ASSERT_EQ(run.exit_code, 0) << run.err;
   EXPECT_NE(run.err.find("federated stopped in round"), std::string::npos) << run.err;
+  EXPECT_EQ(run.err.find("-nan"), std::string::npos) << run.err;
+  // Models that have all learnt nothing are equal, which is no finding.
+  EXPECT_NE(run.out.find("Caution: the AUC is not shown to be above chance (0.5) for pooled, "),
+            std::string::npos)
+      << run.out;
   int stopped = 0;
   for (const json& event : ReadJournal(out_)) stopped += event["event"] == "model_stopped";
   EXPECT_EQ(stopped, 5) << "pooled, federated and three alone";

@@ -5,6 +5,8 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "base/files.h"
 #include "base/status_macros.h"
@@ -57,6 +59,21 @@ std::string Estimate(const json& estimate) {
   return fmt::format("{} ({} to {})", number("value"), number("low"), number("high"));
 }
 
+// As the report has it: two models that have both learnt nothing are equal, too.
+void PrintCaution(const json& arms) {
+  std::vector<std::string> names;
+  for (const json& arm : arms) {
+    const json& low = arm.at("auc").at("low");
+    if (!low.is_number() || low.get<double>() <= 0.5)
+      names.push_back(arm.at("name").get<std::string>());
+  }
+  if (names.empty()) return;
+  fmt::print(
+      "Caution: the AUC is not shown to be above chance (0.5) for {}: differences from it say "
+      "nothing about the way of training.\n",
+      fmt::join(names, ", "));
+}
+
 }  // namespace
 
 absl::Status WriteRunReport(const std::string& run_folder, bool quiet) {
@@ -80,6 +97,7 @@ absl::Status WriteRunReport(const std::string& run_folder, bool quiet) {
   for (const json& arm : metrics.at("arms")) {
     fmt::print("{:<10} AUC {}\n", arm.at("name").get<std::string>(), Estimate(arm.at("auc")));
   }
+  PrintCaution(metrics.at("arms"));
   for (const json& comparison : metrics.at("comparisons")) {
     fmt::print("{} - {}: {}", comparison.at("a").get<std::string>(),
                comparison.at("b").get<std::string>(), Estimate(comparison.at("difference")));

@@ -124,8 +124,8 @@ absl::StatusOr<Update> TorchLearner::Train(const TrainTask& task) {
     MANAKO_ASSIGN_OR_RETURN(const double loss, engine->Step(images, self.options.class_weights));
     if (!std::isfinite(loss)) {
       return absl::OutOfRangeError(fmt::format(
-          "the loss became {} at step {} of round {}: use a smaller train.learning_rate", loss,
-          step + 1, task.round));
+          "the loss became {} at step {} of round {}: use a smaller train.learning_rate",
+          std::isnan(loss) ? "NaN" : "infinite", step + 1, task.round));
     }
     const double rate = config.learning_rate * ScheduleFactor(config, first + step, total, steps);
     self.optimiser.Step(rate, engine->values().values().subspan(0, extent),
