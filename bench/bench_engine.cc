@@ -1,6 +1,7 @@
 // Times training steps or inference of one network, or what oneDNN's convolutions and matrix
 // products alone would take. Prints one line of JSON; for engine.py. `--what profile` prints the
-// steps of the fused engine's plan instead.
+// steps of the fused engine's plan instead, `--what stall` what the preparation of batches costs a
+// study: as many trainings at once as threads, each on one, with augmentation.
 #include <omp.h>
 #include <sys/resource.h>
 
@@ -12,10 +13,14 @@
 #include <dnnl.hpp>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/random.h"
+#include "core/image_store.h"
+#include "learn/batch_loader.h"
 #include "learn/fused/plan.h"
 #include "learn/fused/read_graph.h"
 #include "learn/networks.h"
@@ -197,6 +202,89 @@ void Profile(const Setting& setting, NetworkPool* pool) {
               static_cast<double>(arena.size()) * sizeof(float) / (1 << 20));
 }
 
+// Images of noise: what they show does not change what they cost.
+class NoiseStore : public ImageStore {
+ public:
+  NoiseStore(int side, size_t images) : side_(side), images_(images) {
+    Random random(1, "noise");
+    pixels_.resize(images * bytes());
+    for (uint8_t& pixel : pixels_) pixel = static_cast<uint8_t>(random.Below(256));
+  }
+  int height() const override { return side_; }
+  int width() const override { return side_; }
+  size_t size() const override { return images_; }
+  const uint8_t* Pixels(size_t image) const override { return pixels_.data() + image * bytes(); }
+
+ private:
+  size_t bytes() const { return static_cast<size_t>(side_) * static_cast<size_t>(side_) * 3; }
+  int side_;
+  size_t images_;
+  std::vector<uint8_t> pixels_;
+};
+
+// How long trainings wait for their batches, and how much of a core the preparation takes.
+void Stall(const Setting& setting, NetworkPool* pool) {
+  constexpr size_t kBatches = 4;
+  const size_t images = kBatches * static_cast<size_t>(setting.batch);
+  const NoiseStore store(setting.side, images);
+  Examples examples;
+  examples.store = &store;
+  for (int i = 0; i < static_cast<int>(images); ++i) {
+    examples.images.push_back(i);
+    examples.labels.push_back(i % 2);
+  }
+  BatchPlan plan;
+  plan.epochs = 1 << 20;
+  plan.batches_per_epoch = kBatches;
+  plan.augment = true;
+  double preparing = 0;
+  {
+    BatchLoader loader(examples, plan, {}, 0);
+    Batch batch;
+    loader.Next(batch);
+    preparing = Measure(setting.seconds / 4, [&] { loader.Next(batch); }).seconds;
+  }
+  const auto initial = pool->InitialParameters(1, "", nullptr);
+  std::mutex mutex;
+  double waited = 0, all = 0;
+  int64_t steps = 0;
+  std::vector<std::thread> trainings;
+  for (int t = 0; t < setting.threads; ++t) {
+    trainings.emplace_back([&] {
+      omp_set_num_threads(1);
+      auto engine = pool->engines()->Borrow({setting.engine, setting.precision, "cpu", true});
+      if (!engine.ok()) Die(std::string(engine.status().message()));
+      (*engine)->Load(**initial);
+      (*engine)->BeginTraining(1);
+      BatchLoader loader(examples, plan, {}, 1);
+      Batch batch;
+      double own_waited = 0, began = 0;
+      int64_t own_steps = -2;  // the first ones warm up
+      for (;; ++own_steps) {
+        const double before = Now();
+        if (own_steps == 0) began = before;
+        if (own_steps > 1 && before - began > setting.seconds) break;
+        loader.Next(batch);
+        if (own_steps >= 0) own_waited += Now() - before;
+        const Engine::Images input = {&batch, setting.side, setting.side};
+        if (const auto loss = (*engine)->Step(input, {}); !loss.ok())
+          Die(std::string(loss.status().message()));
+      }
+      const std::lock_guard lock(mutex);
+      waited += own_waited;
+      all += Now() - began;
+      steps += own_steps;
+    });
+  }
+  for (std::thread& training : trainings) training.join();
+  const double step = all / static_cast<double>(steps);
+  std::printf(
+      "{\"network\": \"%s\", \"trainings\": %d, \"step_ms\": %.1f, \"waited_ms\": %.2f, "
+      "\"waited_share\": %.4f, \"prepare_ms\": %.2f, \"prepare_share_of_core\": %.4f}\n",
+      setting.network.c_str(), setting.threads, 1e3 * step,
+      1e3 * waited / static_cast<double>(steps), waited / all, 1e3 * preparing, preparing / step);
+}
+
 void Bench(const Setting& setting) {
   PrepareLibtorch(setting.threads);
   auto pool = NetworkPool::Create({setting.network, 2});
@@ -215,6 +303,7 @@ void Bench(const Setting& setting) {
   }
 
   if (setting.what == "profile") return Profile(setting, pool->get());
+  if (setting.what == "stall") return Stall(setting, pool->get());
 
   Batch batch;
   Random random(1, "bench");

@@ -7,17 +7,9 @@ import resource
 import time
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
-import torchvision
 
-
-def cnn3():
-    return nn.Sequential(
-        nn.Conv2d(3, 32, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-        nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-        nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(1024, 64), nn.ReLU(inplace=True), nn.Dropout(0.1), nn.Linear(64, 2))
+from pytorch_networks import network
 
 
 def processor_seconds():
@@ -37,7 +29,7 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
-    model = cnn3() if options.model == "cnn3" else torchvision.models.get_model(options.model, num_classes=2)
+    model = network(options.model)
     model = model.to(memory_format=torch.channels_last)
     side = options.image_size
     images = torch.randn(options.batch, 3, side, side).contiguous(memory_format=torch.channels_last)

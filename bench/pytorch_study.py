@@ -27,11 +27,12 @@ START = time.perf_counter()
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 from torchvision.datasets.folder import default_loader
 from torchvision.transforms import InterpolationMode
+
+from pytorch_networks import network
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 BATCH, DECAY, WARMUP = 32, 1e-4, 0.05
@@ -186,7 +187,7 @@ class Study:
         self.pixels = decode(rows, options.image_size, options.threads)
         self.decode_seconds = time.perf_counter() - begin
         torch.manual_seed(options.seed)
-        self.initial = torchvision.models.get_model(options.model, num_classes=len(classes))
+        self.initial = network(options.model, len(classes))
         if options.init:
             own = self.initial.state_dict()
             own.update({n: t for n, t in read_safetensors(options.init).items() if t.shape == own[n].shape})
@@ -283,7 +284,7 @@ class Study:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("manifest", help="CSV with the columns file, label, site, split")
-    parser.add_argument("--model", default="resnet18", help="a network of torchvision")
+    parser.add_argument("--model", default="resnet18", help="cnn3, or a network of torchvision")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--init", default="", help="trained parameters: safetensors with torchvision's names")
     parser.add_argument("--learning-rate", type=float, default=0.001)

@@ -153,8 +153,9 @@ void Hospitals::Start(const std::string& who, const How& how) {
   if (!how.crash_at.empty()) options.environment.emplace_back("MANAKO_CRASH_AT", how.crash_at);
   options.timeout_ms = 1'200'000;
   processes_[who] = Process::Start(options);
-  if (who == "server" && how.crash_at.empty())
+  if (who == "server" && how.crash_at.empty()) {
     EXPECT_TRUE(processes_[who]->WaitForError("listens at"));
+  }
 }
 
 void Hospitals::Configure(const std::string& name, const std::string& key,
