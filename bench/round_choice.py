@@ -28,7 +28,7 @@ def best(rounds, _):
 
 def near_best(rounds, images):
     highest = best(rounds, images)["validation_auc"]
-    return [r for r in rounds if r["validation_auc"] >= highest - standard_error(highest, images)][-1]
+    return [r for r in rounds if r["validation_auc"] >= highest - 2 * standard_error(highest, images)][-1]
 
 
 RULES = {

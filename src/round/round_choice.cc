@@ -7,6 +7,10 @@
 namespace manako {
 namespace {
 
+// In standard errors. One, as usual for trees, is too little here: among dozens of rounds the
+// highest AUC is lucky by more than that, and then the round that has it is kept, however early.
+constexpr double kNear = 2;
+
 double HanleyMcNeil(double auc, double positives, double negatives) {
   const double a = std::clamp(auc, 0.5, 1 - 0.5 / std::min(positives, negatives));
   const double q1 = a / (2 - a), q2 = 2 * a * a / (1 + a);
@@ -45,8 +49,9 @@ bool RoundChooser::Add(RoundChoice& choice, int round, double auc, double loss) 
     ++choice.since_best;
   }
   // NaN compares as false: where nothing is known of the error, only the best will do.
-  const bool keep = best || (select_ == "near_best" &&
-                             auc >= choice.best_auc - AucStandardError(choice.best_auc, images_));
+  const bool keep =
+      best || (select_ == "near_best" &&
+               auc >= choice.best_auc - kNear * AucStandardError(choice.best_auc, images_));
   if (keep) choice.round = round;
   return keep;
 }

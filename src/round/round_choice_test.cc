@@ -39,6 +39,13 @@ TEST(RoundChoiceTest, NearBestIsTheLastThatIsNotClearlyWorse) {
   EXPECT_EQ(Choose("last", course).round, 5);
   EXPECT_EQ(Choose("near_best", course).since_best, 4);
   EXPECT_EQ(Choose("near_best", course).best_auc, 0.86);
+  // Luck of more than one standard error (0.042) in an early round of which the loss says that
+  // nothing is learnt yet.
+  EXPECT_EQ(
+      Choose("near_best", {{0.61, 0.74}, {0.942, 0.68}, {0.83, 0.39}, {0.875, 0.32}, {0.84, 0.4}},
+             {30, 12})
+          .round,
+      3);
   // With many images the error is small, and only the best will do.
   EXPECT_EQ(Choose("near_best", course, {30000, 12000}).round, 1);
 }
