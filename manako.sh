@@ -112,7 +112,7 @@ demo() {
   if [ -f runs/demo/journal.jsonl ]; then
     tell study --resume runs/demo
   else
-    tell study runs/demo-images/manifest.csv --group-column patient --sites 3 --epochs 25 --out runs/demo
+    tell study runs/demo-images/manifest.csv --group-column patient --sites 3 --epochs 40 --out runs/demo
   fi
 }
 

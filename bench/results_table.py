@@ -12,8 +12,12 @@ import sys
 ARMS = ("pooled", "federated", "alone")
 
 
-def interval(value, places=3):
-    return f"{value['value']:.{places}f} ({value['low']:.{places}f} to {value['high']:.{places}f})"
+def number(value):
+    return f"{round(value, 3) + 0.0:.3f}"  # no -0.000
+
+
+def interval(value):
+    return f"{number(value['value'])} ({number(value['low'])} to {number(value['high'])})"
 
 
 def by_repeat(metrics, arm):
@@ -42,7 +46,7 @@ def main():
     for name, metrics in runs:
         pooled, alone = metrics["comparisons"]["federated", "pooled"], metrics["comparisons"]["federated", "alone"]
         same = pooled["equivalence"]
-        print(f"| {name} | {interval(pooled['difference'])} | {same['low90']:.3f} to {same['high90']:.3f} | "
+        print(f"| {name} | {interval(pooled['difference'])} | {number(same['low90'])} to {number(same['high90'])} | "
               f"{same['verdict'].replace('_', ' ')} | {interval(alone['difference'])} |")
     print("\n| images | network | | " + " | ".join(str(i + 1) for i in range(5)) + " |\n|---|---|---|" + "---|" * 5)
     for name, metrics in runs:
