@@ -46,17 +46,18 @@ def read_manifest(path):
 
 
 def read_safetensors(path):
-    """The float32 tensors of a safetensors file by name (Debian has no package that reads it)."""
+    """The tensors of a safetensors file by name, as float32 (Debian has no package that reads it)."""
     with open(path, "rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         data = bytearray(file.read())
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
-        if entry["dtype"] != "F32":
-            sys.exit(f"{path}: {name} is {entry['dtype']}, not F32")
+        kinds = {"F32": torch.float32, "F16": torch.float16}
+        if entry["dtype"] not in kinds:
+            sys.exit(f"{path}: {name} is {entry['dtype']}; {' and '.join(kinds)} are read")
         begin, end = entry["data_offsets"]
-        tensors[name] = torch.frombuffer(data[begin:end], dtype=torch.float32).reshape(entry["shape"])
+        tensors[name] = torch.frombuffer(data[begin:end], dtype=kinds[entry["dtype"]]).float().reshape(entry["shape"])
     return tensors
 
 

@@ -104,7 +104,10 @@ def main():
                        "--arms", *options.arms]
             if config["model"]["init"]:
                 command += ["--init", config["model"]["init"]]
-            told = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout)
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode != 0:
+                sys.exit(done.stderr.strip().splitlines()[-1])
+            told = json.loads(done.stdout)
         line = []
         for arm in options.arms:
             theirs = statistics.mean(v for name, v in told["last_auc"].items() if name.split()[0] == arm)

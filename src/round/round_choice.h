@@ -26,8 +26,8 @@ struct RoundChoice {
 
 // `select` as federation.select:
 //   near_best  the last round whose AUC is within two standard errors of the highest (the rule of
-//              Breiman et al. 1984, which has one). Of a few dozen validation images the highest AUC
-//              is mostly luck, and the early round that has it mostly worse than later ones.
+//              Breiman et al. 1984, which has one). Of a few dozen validation images the highest
+//              AUC is mostly luck, and the early round that has it mostly worse than later ones.
 //   best       the round with the highest AUC
 //   last       the last round
 // Of equal AUCs the one with the lower loss is the best; where AUC is undefined the lowest loss.
