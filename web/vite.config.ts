@@ -5,6 +5,8 @@ import { oneFile } from "./build/one_file";
 const page = process.env["MANAKO_PAGE"] ?? "report";
 
 export default defineConfig({
+  // Not "localhost", which a machine without /etc/hosts does not know.
+  server: { host: "127.0.0.1" },
   plugins: [oneFile({ served: page !== "report" })],
   esbuild: { jsx: "automatic", jsxImportSource: "preact", legalComments: "none" },
   build: {
