@@ -39,7 +39,7 @@ class WireTest : public testing::Test {
   void SetUp() override {
     ASSERT_TRUE(MakeCentral(central_,
                             {.name = "Test Federation",
-                             .host = "localhost",
+                             .host = "127.0.0.1",
                              .port = 8443,
                              .more_hosts = {"127.0.0.1"}},
                             Now())
@@ -82,7 +82,7 @@ class WireTest : public testing::Test {
   std::unique_ptr<GrpcChannel> Connect(const PrivateKey& key, const Joined& joined,
                                        int64_t wait_ms = 2000) {
     GrpcChannel::Options options;
-    options.server = {"localhost", static_cast<uint16_t>(port_)};
+    options.server = {"127.0.0.1", static_cast<uint16_t>(port_)};
     options.authority = joined.authority;
     options.certificate = joined.certificate;
     options.software = "test";
@@ -280,7 +280,7 @@ TEST_F(WireTest, WithoutACertificateOrWithAnotherAuthoritysNothingIsSaid) {
   grpc::SslCredentialsOptions anonymous;
   anonymous.pem_root_certs = east.joined.authority;
   const auto channel =
-      grpc::CreateChannel(fmt::format("localhost:{}", port_), grpc::SslCredentials(anonymous));
+      grpc::CreateChannel(fmt::format("127.0.0.1:{}", port_), grpc::SslCredentials(anonymous));
   const auto stub = v1::Federation::NewStub(channel);
   grpc::ClientContext context;
   v1::HelloReply reply;
@@ -376,7 +376,7 @@ TEST_F(WireTest, BadUploadsAreRefused) {
   const RoundTask task = ReadyForRound(*east.channel);
   const Submission submission = WriteUpdate(task, folder_ / "update.arr");
   const auto stub = v1::Federation::NewStub(
-      RawChannel(east.joined, *east.key, fmt::format("localhost:{}", port_)));
+      RawChannel(east.joined, *east.key, fmt::format("127.0.0.1:{}", port_)));
   const auto upload = [&](const std::vector<v1::UploadPart>& parts) {
     return RawUpload(*stub, parts);
   };
