@@ -286,7 +286,7 @@ void Stall(const Setting& setting, NetworkPool* pool) {
 }
 
 void Bench(const Setting& setting) {
-  PrepareLibtorch(setting.threads);
+  PrepareLibtorch(setting.what == "stall" ? 1 : setting.threads);
   auto pool = NetworkPool::Create({setting.network, 2});
   if (!pool.ok()) Die(std::string(pool.status().message()));
   const int n = setting.batch, side = setting.side;

@@ -112,6 +112,11 @@ class EvenBatches:
             yield order[self.count * i // self.batches : self.count * (i + 1) // self.batches]
 
 
+def endless(loader):
+    while True:
+        yield from loader
+
+
 class Trainer:
     """One site: its images, its model, and an optimiser whose moments live from round to round."""
 
@@ -131,11 +136,8 @@ class Trainer:
         self.class_weights = class_weights
         data = Images(study.pixels, study.labels, train, augment=True)
         self.loader = DataLoader(data, batch_sampler=EvenBatches(len(train), batches), num_workers=study.options.workers)
-        self.batches = self.endless()
-
-    def endless(self):
-        while True:
-            yield from self.loader
+        # Of the loader alone: a generator that held `self` would keep model and moments alive in a cycle.
+        self.batches = endless(self.loader)
 
     def train(self, steps):
         self.model.train()
