@@ -82,6 +82,11 @@ absl::StatusOr<EnginePool::Handle> EnginePool::Borrow(const EngineOptions& optio
       options);
 }
 
+void EnginePool::FreeIdle() {
+  std::lock_guard lock(impl_->mutex);
+  impl_->idle.clear();
+}
+
 namespace {
 
 // Unimplemented, with what it is, where the fused engine does not know something of the network.

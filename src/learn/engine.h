@@ -79,6 +79,8 @@ class EnginePool {
     EngineOptions options_;
   };
   absl::StatusOr<Handle> Borrow(const EngineOptions& options);
+  // Gives the memory of those back that nobody has borrowed.
+  void FreeIdle();
 
  private:
   struct Impl;

@@ -68,6 +68,8 @@ class NetworkPool {
   absl::StatusOr<Handle> Borrow();
   // What computes with these networks; lives as long as the pool.
   EnginePool* engines();
+  // Gives the memory of networks and engines back that nobody has borrowed.
+  void FreeIdle();
 
  private:
   struct Impl;
