@@ -180,7 +180,8 @@ class Alone {
 // What each step of a training plan takes, in all of ten runs.
 void Profile(const Setting& setting, NetworkPool* pool) {
   auto network = pool->Borrow();
-  const auto graph = fused::ReadGraph(**network, setting.batch, setting.side, setting.side, true);
+  const auto graph =
+      fused::ReadGraph(**network, {setting.batch, 3, setting.side, setting.side}, true);
   if (!graph.ok()) Die(std::string(graph.status().message()));
   omp_set_num_threads(setting.threads);
   const auto plan =
@@ -193,7 +194,7 @@ void Profile(const Setting& setting, NetworkPool* pool) {
   const std::vector<int64_t> labels(static_cast<size_t>(setting.batch), 0);
   fused::PlanRun run;
   run.arena = arena.data();
-  run.images = images.data();
+  run.inputs = images.data();
   run.labels = labels;
   run.values = values.data();
   run.gradients = gradients.data();
@@ -292,7 +293,7 @@ void Bench(const Setting& setting) {
   const int n = setting.batch, side = setting.side;
   if (setting.what.starts_with("bound")) {
     auto network = (*pool)->Borrow();
-    const auto graph = fused::ReadGraph(**network, n, side, side, setting.what == "bound");
+    const auto graph = fused::ReadGraph(**network, {n, 3, side, side}, setting.what == "bound");
     if (!graph.ok()) Die(std::string(graph.status().message()));
     Alone alone(setting.threads, PrecisionOf(setting));
     for (const fused::Op& op : graph->ops) {
@@ -307,18 +308,18 @@ void Bench(const Setting& setting) {
 
   Batch batch;
   Random random(1, "bench");
-  batch.pixels.resize(static_cast<size_t>(n) * static_cast<size_t>(side) *
+  batch.inputs.resize(static_cast<size_t>(n) * static_cast<size_t>(side) *
                       static_cast<size_t>(side) * 3);
-  for (float& value : batch.pixels) value = static_cast<float>(random.Normal());
+  for (float& value : batch.inputs) value = static_cast<float>(random.Normal());
   for (int i = 0; i < n; ++i) batch.labels.push_back(i % 2);
   const auto initial = (*pool)->InitialParameters(1, "", nullptr);
   auto engine = (*pool)->engines()->Borrow({setting.engine, setting.precision, "cpu", true});
   if (!engine.ok()) Die(std::string(engine.status().message()));
   (*engine)->Load(**initial);
-  const Engine::Images images = {&batch, side, side};
+  const Engine::Inputs images = {&batch, {side, side}};
   if (setting.what == "infer") {
     return Print(setting, Measure(setting.seconds, [&] {
-                   if (const auto logits = (*engine)->Logits(images, n); !logits.ok())
+                   if (const auto logits = (*engine)->Outputs(images, n); !logits.ok())
                      Die(std::string(logits.status().message()));
                  }));
   }

@@ -20,24 +20,30 @@ namespace {
 namespace fs = std::filesystem;
 using testing::HasSubstr;
 
-// What the same training gives in one process: the study's federated arm.
+// What the same training gives in one process, the study's federated arm: writes OUT/model.pt.
+std::string StudyModel(const std::string& out, const std::vector<std::string>& more = {}) {
+  std::vector<std::string> arguments = {"study",          Hospitals::union_manifest(),
+                                        "--group-column", "patient",
+                                        "--site-column",  "site",
+                                        "--split-column", "split",
+                                        "--image-size",   "32",
+                                        "--model",        "cnn3",
+                                        "--rounds",       "3",
+                                        "--local-epochs", "1",
+                                        "--seed",         "5",
+                                        "--select",       "last",
+                                        "--arms",         "federated",
+                                        "--out",          out};
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const ProcessResult study = RunManako(arguments);
+  EXPECT_EQ(study.exit_code, 0) << study.err;
+  return out + "/model.pt";
+}
+
 const std::string& StudyDigest() {
   static const std::string digest = [] {
     const TemporaryFolder folder;
-    const ProcessResult study = RunManako({"study",          Hospitals::union_manifest(),
-                                           "--group-column", "patient",
-                                           "--site-column",  "site",
-                                           "--split-column", "split",
-                                           "--image-size",   "32",
-                                           "--model",        "cnn3",
-                                           "--rounds",       "3",
-                                           "--local-epochs", "1",
-                                           "--seed",         "5",
-                                           "--select",       "last",
-                                           "--arms",         "federated",
-                                           "--out",          folder / "study"});
-    EXPECT_EQ(study.exit_code, 0) << study.err;
-    return DigestOfModel(folder / "study/model.pt");
+    return DigestOfModel(StudyModel(folder / "study"));
   }();
   return digest;
 }
@@ -77,6 +83,23 @@ TEST(Federation, OverTheNetworkItIsTheStudyToTheBit) {
     EXPECT_EQ(updates, 3);
     EXPECT_EQ(receipts, 3);
   }
+}
+
+// With frozen layers as well, whose features each site computes of its own images.
+TEST(Federation, FrozenLayersAreTheStudysToTheBit) {
+  Hospitals hospitals;
+  const std::string init = StudyModel(hospitals.path("trained"));
+  const std::string expected = DigestOfModel(
+      StudyModel(hospitals.path("frozen"),
+                 {"--init", init, "--freeze", "until:classifier", "--feature-variants", "3"}));
+  hospitals.StartAll();
+  const std::string model = fmt::format("init = \"{}\"", init);
+  const std::string train = "freeze = \"until:classifier\"\nfeature_variants = 3";
+  const std::string run = hospitals.CreateRun("", model, train);
+  ASSERT_TRUE(hospitals.WaitUntilFinished(run, [] {})) << hospitals.Show(run).dump(2);
+  EXPECT_EQ(hospitals.Digest(run, 3), expected);
+  EXPECT_NE(hospitals.Digest(run, 3), DigestOfModel(init));
+  ExpectGoodBooks(hospitals, run);
 }
 
 // Whether all of it is to be tested, and not what continuous integration has time for: `manako.sh

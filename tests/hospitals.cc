@@ -227,13 +227,14 @@ std::vector<nlohmann::json> Hospitals::Events() {
   return events;
 }
 
-std::string Hospitals::CreateRun(const std::string& more_toml) {
+std::string Hospitals::CreateRun(const std::string& more_toml, const std::string& more_of_model,
+                                 const std::string& more_of_train) {
   Spill(folder_ / "run.toml",
         "[run]\nname = \"test\"\nclasses = [\"detachment\", \"normal\"]\nseed = 5\nreport = "
         "\"scores\"\n" +
-            more_toml +
-            "\n[data]\nimage_size = 32\n[model]\narchitecture = \"cnn3\"\n[train]\nlocal_epochs = "
-            "1\n[federation]\nrounds = 3\nselect = \"last\"\n");
+            more_toml + "\n[data]\nimage_size = 32\n[model]\narchitecture = \"cnn3\"\n" +
+            more_of_model + "\n[train]\nlocal_epochs = 1\n" + more_of_train +
+            "\n[federation]\nrounds = 3\nselect = \"last\"\n");
   const ProcessResult created =
       RunManako({"run", "create", central(), folder_ / "run.toml", "--start"});
   EXPECT_EQ(created.exit_code, 0) << created.err;

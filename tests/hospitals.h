@@ -55,8 +55,10 @@ class Hospitals {
   // Whether it has ended by itself or by a signal; then what it said.
   bool Ended(const std::string& who, ProcessResult* result);
 
-  // Makes a run of 3 rounds and starts it. Returns its id.
-  std::string CreateRun(const std::string& more_toml = "");
+  // Makes a run of 3 rounds and starts it. Returns its id. More lines for the file's tables run,
+  // model and train.
+  std::string CreateRun(const std::string& more_toml = "", const std::string& more_of_model = "",
+                        const std::string& more_of_train = "");
   // finished, training, ... as `manako run show` says.
   std::string State(const std::string& run) { return Show(run).value("state", ""); }
   // The events of central/server.log.

@@ -167,6 +167,36 @@ TEST(StudyKillTest, GoesOnFromACheckpointInTheMiddleOfAModel) {
   ExpectSameAsUndisturbed(folder / "run");
 }
 
+// With frozen layers: their features, which no file keeps, are made again to the same bits.
+TEST(StudyKillTest, FrozenLayersGoOnToTheSameBytes) {
+  TemporaryFolder folder;
+  const auto frozen = [&](const std::string& out) {
+    std::vector<std::string> arguments = NewRun(out);
+    arguments.insert(arguments.end(),
+                     {"--init", Reference().out + "/model.pt", "--freeze", "until:classifier",
+                      "--feature-variants", "3", "--checkpoint-seconds", "0"});
+    return arguments;
+  };
+  const std::string undisturbed = folder / "undisturbed", out = folder / "run";
+  ASSERT_EQ(RunManako(frozen(undisturbed)).exit_code, 0);
+  for (const char* moment : {"pooled round 3/6", "federated round 4/6", "alone site-2 round 2/6"}) {
+    auto part =
+        Process::Start({.arguments = fs::exists(out + "/journal.jsonl")
+                                         ? std::vector<std::string>{"study", "--resume", out,
+                                                                    "--checkpoint-seconds", "0"}
+                                         : frozen(out)});
+    ASSERT_TRUE(part->WaitForError(moment));
+    part->Signal(SIGKILL);
+    part->Finish();
+  }
+  const ProcessResult rest = RunManako(GoOn(out));
+  ASSERT_EQ(rest.exit_code, 0) << rest.err;
+  EXPECT_EQ(rest.err.find("pooled round 1/6"), std::string::npos) << "trained again from its start";
+  for (const char* file : {"predictions.csv", "model.pt", "config.toml"})
+    EXPECT_TRUE(Slurp(out + "/" + file) == Slurp(undisturbed + "/" + file)) << file;
+  EXPECT_EQ(Leftovers(out), std::vector<std::string>());
+}
+
 class StopSignalTest : public testing::TestWithParam<int> {};
 
 TEST_P(StopSignalTest, SaysOnceHowToGoOn) {

@@ -14,6 +14,7 @@
 #include "core/federated_run_config.h"
 #include "identity/invitation.h"
 #include "identity/random_token.h"
+#include "learn/frozen_network.h"
 #include "learn/networks.h"
 #include "server/run_folder.h"
 
@@ -333,10 +334,14 @@ absl::StatusOr<std::string> CreateRun(const std::string& folder, FederationStore
     training.train.learning_rate = UsualLearningRate(training.train, training.model);
   MANAKO_RETURN_IF_ERROR(Annotate(config.Validate(), name));
   MANAKO_ASSIGN_OR_RETURN(const ArrayEncoding encoding, ParseArrayEncoding(config.run.encoding));
-  MANAKO_ASSIGN_OR_RETURN(
-      const auto pool,
-      NetworkPool::Create({training.model.architecture, static_cast<int>(config.run.classes.size()),
-                           training.model.dropout, training.data.image_size}));
+  const NetworkOptions network{training.model.architecture,
+                               static_cast<int>(config.run.classes.size()), training.model.dropout,
+                               training.data.image_size};
+  MANAKO_ASSIGN_OR_RETURN(const auto pool, NetworkPool::Create(network));
+  MANAKO_RETURN_IF_ERROR(CheckFrozenAreTrained(training));
+  if (const std::string layer = FrozenUntil(training.train); !layer.empty()) {
+    MANAKO_RETURN_IF_ERROR(FrozenNetwork::Create(network, layer).status());
+  }
   MANAKO_ASSIGN_OR_RETURN(
       const std::shared_ptr<const ParameterSet> initial,
       pool->InitialParameters(InitialSeed(config.run.seed), training.model.init, note));

@@ -47,6 +47,9 @@ absl::Status FederatedRunConfig::Validate() const {
   rules.That(
       run.max_norm_ratio == 0 || (run.max_norm_ratio >= 1 && std::isfinite(run.max_norm_ratio)),
       InvalidArgument("run.max_norm_ratio must be 0 or at least 1, but is {}", run.max_norm_ratio));
+  rules.That(training.train.freeze.empty() || run.encoding != "int8",
+             InvalidArgument("run.encoding int8 would not leave frozen layers as they are "
+                             "(train.freeze): use float32, bfloat16 or float16"));
   rules.OneOf("run.report", run.report, {"metrics", "histograms", "scores"});
   rules.That(run.report != "histograms" || run.classes.size() == 2,
              InvalidArgument("run.report is histograms, which are for two classes, but run.classes "

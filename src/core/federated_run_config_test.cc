@@ -61,6 +61,16 @@ TEST(FederatedRunConfig, RefusesWhatCannotGoTogether) {
   EXPECT_THAT(std::string(MessageOf(config.Validate())), HasSubstr("run.positive is nobody"));
 }
 
+TEST(FederatedRunConfig, FrozenLayersNeedAnEncodingThatLeavesThemAsTheyAre) {
+  FederatedRunConfig config = TwoClasses();
+  config.run.encoding = "int8";
+  EXPECT_TRUE(config.Validate().ok());
+  config.training.train.freeze = "until:layer4";
+  EXPECT_THAT(std::string(MessageOf(config.Validate())), HasSubstr("run.encoding int8"));
+  config.run.encoding = "bfloat16";
+  EXPECT_TRUE(config.Validate().ok());
+}
+
 TEST(FederatedRunConfig, TestsWhereAnEpochEnds) {
   FederatedRunConfig config = TwoClasses();
   config.training.train.batch = 10;

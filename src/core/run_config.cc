@@ -3,11 +3,21 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <string_view>
 
 #include "base/status_macros.h"
 #include "core/config_toml.h"
 
 namespace manako {
+namespace {
+
+constexpr std::string_view kUntil = "until:";
+
+}  // namespace
+
+std::string FrozenUntil(const TrainConfig& train) {
+  return train.freeze.starts_with(kUntil) ? train.freeze.substr(kUntil.size()) : "";
+}
 
 absl::Status RunConfig::Validate() const {
   config_toml::Rules rules;
@@ -68,6 +78,11 @@ absl::Status RunConfig::Validate() const {
   rules.Range("train.scale", train.augmentation.scale, 0, 0.9);
   rules.Range("train.brightness", train.augmentation.brightness, 0, 1);
   rules.Range("train.contrast", train.augmentation.contrast, 0, 1);
+  rules.That(train.freeze.empty() || !FrozenUntil(train).empty(),
+             InvalidArgument("train.freeze must be empty or until:LAYER with the first layer to "
+                             "train, such as until:layer4, but is {}",
+                             train.freeze));
+  rules.Range("train.feature_variants", train.feature_variants, 1, 1000);
   rules.Range("federation.rounds", federation.rounds, 0, 100000);
   rules.OneOf("federation.strategy", federation.strategy, {"fedavg"});
   rules.OneOf("federation.weighting", federation.weighting, {"images", "uniform"});
@@ -122,6 +137,15 @@ bool EndsEpoch(const TrainConfig& train, int round, int64_t train_images) {
   const int64_t epoch_steps = std::max<int64_t>(1, (train_images + train.batch - 1) / train.batch);
   return int64_t{round} * train.local_steps / epoch_steps >
          (int64_t{round} - 1) * train.local_steps / epoch_steps;
+}
+
+absl::Status CheckFrozenAreTrained(const RunConfig& config) {
+  if (config.train.freeze.empty() || !config.model.init.empty()) return absl::OkStatus();
+  return InvalidArgument(
+      "train.freeze is {}, but model.init is empty: frozen layers would stay random, so give "
+      "trained "
+      "parameters",
+      config.train.freeze);
 }
 
 double UsualLearningRate(const TrainConfig& train, const ModelConfig& model) {

@@ -82,7 +82,14 @@ struct TrainConfig {
   bool channels_last = true;
   bool augment = true;
   AugmentConfig augmentation;
+  // until:LAYER: all layers before this one keep their values, and what they make of the images is
+  // computed once; empty: every layer is trained.
+  std::string freeze;
+  int feature_variants = 8;  // with freeze and augment: augmented variants of a training image
 };
+
+// LAYER of train.freeze = until:LAYER; empty: nothing is frozen.
+std::string FrozenUntil(const TrainConfig& train);
 
 struct FederationConfig {
   int rounds = 0;  // 0: as many as make train.epochs
@@ -122,6 +129,10 @@ struct RunConfig {
   // InvalidArgument for bad TOML (with line), a field of another type, or one that nobody knows.
   static absl::StatusOr<RunConfig> FromToml(const std::string& text, const std::string& name);
 };
+
+// InvalidArgument where layers are frozen that nobody has trained. For who makes the first model: a
+// site of a federation is not told of model.init.
+absl::Status CheckFrozenAreTrained(const RunConfig& config);
 
 // sgd 0.01, adam and adamw 0.001; a fifth of that where training starts from trained parameters.
 double UsualLearningRate(const TrainConfig& train, const ModelConfig& model);
@@ -201,6 +212,9 @@ void VisitFields(Config& c, Visit&& visit) {
   visit("train", "brightness", c.train.augmentation.brightness,
         "Augmentation: brightness up to +-");
   visit("train", "contrast", c.train.augmentation.contrast, "Augmentation: contrast up to 1+-");
+  visit("train", "freeze", c.train.freeze, "until:LAYER: the layers before it are not trained");
+  visit("train", "feature_variants", c.train.feature_variants,
+        "With --freeze: augmented variants of each training image");
   visit("federation", "rounds", c.federation.rounds, "Rounds (0: as many as make the epochs)");
   visit("federation", "strategy", c.federation.strategy, "fedavg");
   visit("federation", "weighting", c.federation.weighting, "A site's weight: images, uniform");

@@ -83,6 +83,22 @@ TEST(RunConfigTest, UsualLearningRates) {
   EXPECT_DOUBLE_EQ(UsualLearningRate(config.train, config.model), 0.002);
 }
 
+TEST(RunConfigTest, FrozenLayers) {
+  RunConfig config;
+  EXPECT_EQ(FrozenUntil(config.train), "");
+  EXPECT_TRUE(CheckFrozenAreTrained(config).ok());
+  config.train.freeze = "until:features.10";
+  EXPECT_EQ(FrozenUntil(config.train), "features.10");
+  EXPECT_TRUE(config.Validate().ok());
+  EXPECT_THAT(Text(CheckFrozenAreTrained(config)), HasSubstr("model.init is empty"));
+  config.model.init = "file";
+  EXPECT_TRUE(CheckFrozenAreTrained(config).ok());
+  for (const char* wrong : {"features.10", "until:", "until", "before:layer4"}) {
+    config.train.freeze = wrong;
+    EXPECT_THAT(Text(config.Validate()), HasSubstr("train.freeze must be empty or until:LAYER"));
+  }
+}
+
 TEST(RunConfigTest, ValidationNamesFieldAndValue) {
   const auto error = [](auto change) {
     RunConfig config;

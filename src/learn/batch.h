@@ -19,6 +19,17 @@ struct Normalisation {
   std::array<float, 3> std = {0.229f, 0.224f, 0.225f};
 };
 
+// One input of a network: an image's pixels as [height][width][3], or features that another part of
+// the network computed, as [features][height][width], or [features] where there is no height.
+struct InputShape {
+  int64_t height = 0, width = 0;
+  int64_t features = 0;  // channels; 0: pixels
+  int64_t elements() const {
+    return features == 0 ? height * width * 3 : height == 0 ? features : features * height * width;
+  }
+  bool operator==(const InputShape&) const = default;
+};
+
 // Where an output pixel is taken from and how its value changes; drawn once for each visit of an
 // image.
 struct Augmentation {

@@ -6,11 +6,21 @@
 
 namespace manako {
 
-BatchLoader::BatchLoader(const Examples& examples, const BatchPlan& plan,
-                         const Normalisation& normalisation, int ahead)
+void PixelSource::Write(size_t image, const Visit& visit, float* out) const {
+  Augmentation augmentation;
+  if (augmentation_.has_value()) {
+    augmentation = DrawAugmentation(*augmentation_,
+                                    Random(visit.seed, "augment", visit.epoch, visit.position));
+  }
+  PrepareImage(store_->Pixels(image), store_->height(), store_->width(), augmentation,
+               normalisation_, out);
+}
+
+BatchLoader::BatchLoader(const Examples& examples, const BatchPlan& plan, const InputSource& source,
+                         int ahead)
     : examples_(examples),
       plan_(plan),
-      normalisation_(normalisation),
+      source_(source),
       total_(examples.size() == 0 ? 0 : plan.epochs * plan.batches_per_epoch),
       ahead_(ahead) {
   if (plan.limit >= 0) total_ = std::min(total_, plan.limit);
@@ -76,21 +86,14 @@ void BatchLoader::Make(int index, Batch& batch) {
   const size_t batches = static_cast<size_t>(plan_.batches_per_epoch);
   const size_t begin = n * static_cast<size_t>(within) / batches,
                end = n * (static_cast<size_t>(within) + 1) / batches;
-  const ImageStore& store = *examples_.store;
-  const size_t floats =
-      static_cast<size_t>(store.height()) * static_cast<size_t>(store.width()) * 3;
-  batch.pixels.resize((end - begin) * floats);
+  const auto floats = static_cast<size_t>(source_.shape().elements());
+  batch.inputs.resize((end - begin) * floats);
   batch.labels.resize(end - begin);
   for (size_t i = begin; i < end; ++i) {
     const auto example = static_cast<size_t>(order_[i]);
-    Augmentation augmentation;
-    if (plan_.augment) {
-      augmentation = DrawAugmentation(
-          plan_.augmentation, Random(plan_.seed, "augment", static_cast<uint64_t>(epoch), i));
-    }
-    PrepareImage(store.Pixels(static_cast<size_t>(examples_.images[example])), store.height(),
-                 store.width(), augmentation, normalisation_,
-                 batch.pixels.data() + (i - begin) * floats);
+    source_.Write(static_cast<size_t>(examples_.images[example]),
+                  {plan_.seed, static_cast<uint64_t>(epoch), i},
+                  batch.inputs.data() + (i - begin) * floats);
     batch.labels[i - begin] = examples_.labels[example];
   }
 }

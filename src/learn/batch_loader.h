@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
-#include <string>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -22,24 +22,54 @@ struct BatchPlan {
       1;           // every image once an epoch, in batches of sizes that differ by one at the most
   int limit = -1;  // >= 0: no more batches than this in all
   bool shuffle = true;
-  bool augment = false;
-  AugmentConfig augmentation;
   uint64_t seed = 0;  // of this site and round
 };
 
-// A prepared batch: images as [n][height][width][3] floats.
+// One visit of an image: what the random decisions about it are named by.
+struct Visit {
+  uint64_t seed = 0;                 // the plan's
+  uint64_t epoch = 0, position = 0;  // in the epoch's order
+};
+
+// What the network is given for an image of the store: its pixels, or features computed before.
+// Thread-safe.
+class InputSource {
+ public:
+  virtual ~InputSource() = default;
+  virtual InputShape shape() const = 0;
+  // Writes shape().elements() floats.
+  virtual void Write(size_t image, const Visit& visit, float* out) const = 0;
+};
+
+// Pixels, normalised, and augmented by Random(seed, "augment", epoch, position) where
+// `augmentation` is given.
+class PixelSource : public InputSource {
+ public:
+  PixelSource(const ImageStore* store, const Normalisation& normalisation,
+              std::optional<AugmentConfig> augmentation = std::nullopt)
+      : store_(store), normalisation_(normalisation), augmentation_(augmentation) {}
+  InputShape shape() const override { return {store_->height(), store_->width()}; }
+  void Write(size_t image, const Visit& visit, float* out) const override;
+
+ private:
+  const ImageStore* store_;
+  Normalisation normalisation_;
+  std::optional<AugmentConfig> augmentation_;
+};
+
+// A prepared batch: inputs of one shape, one behind the other.
 struct Batch {
-  std::vector<float> pixels;
+  std::vector<float> inputs;
   std::vector<int64_t> labels;
 };
 
-// Yields the plan's batches in order. Their content depends on the plan alone: the order of an
-// epoch comes from Random(seed, "order", epoch), an image's augmentation from Random(seed,
-// "augment", epoch, position in the order). A background thread works `ahead` batches ahead (0:
-// none, batches are made when asked for).
+// Yields the plan's batches in order. Their content depends on plan and source alone: the order of
+// an epoch comes from Random(seed, "order", epoch). A background thread works `ahead` batches ahead
+// (0: none, batches are made when asked for).
 class BatchLoader {
  public:
-  BatchLoader(const Examples& examples, const BatchPlan& plan, const Normalisation& normalisation,
+  // Examples and source must outlive the loader.
+  BatchLoader(const Examples& examples, const BatchPlan& plan, const InputSource& source,
               int ahead);
   ~BatchLoader();
   BatchLoader(const BatchLoader&) = delete;
@@ -55,7 +85,7 @@ class BatchLoader {
 
   const Examples& examples_;
   BatchPlan plan_;
-  Normalisation normalisation_;
+  const InputSource& source_;
   int total_, ahead_;
   int next_ = 0;          // to be yielded
   int order_epoch_ = -1;  // the epoch that order_ is for

@@ -9,8 +9,10 @@
 namespace manako {
 namespace {
 
-std::vector<Batch> All(const Examples& examples, const BatchPlan& plan, int ahead) {
-  BatchLoader loader(examples, plan, {}, ahead);
+std::vector<Batch> All(const Examples& examples, const BatchPlan& plan, int ahead,
+                       std::optional<AugmentConfig> augmentation = std::nullopt) {
+  const PixelSource source(examples.store, {}, augmentation);
+  BatchLoader loader(examples, plan, source, ahead);
   std::vector<Batch> batches(static_cast<size_t>(loader.size()));
   for (Batch& batch : batches) EXPECT_TRUE(loader.Next(batch));
   Batch extra;
@@ -32,8 +34,8 @@ TEST(BatchLoaderTest, EveryImageOnceAnEpochInEvenBatches) {
   const size_t floats = 8 * 8 * 3;
   for (const Batch& batch : batches) {
     for (size_t i = 0; i < batch.labels.size(); ++i) {
-      ++seen[{batch.pixels.begin() + static_cast<long>(i * floats),
-              batch.pixels.begin() + static_cast<long>((i + 1) * floats)}];
+      ++seen[{batch.inputs.begin() + static_cast<long>(i * floats),
+              batch.inputs.begin() + static_cast<long>((i + 1) * floats)}];
     }
   }
   EXPECT_EQ(seen.size(), 17u);
@@ -46,16 +48,16 @@ TEST(BatchLoaderTest, WorkingAheadChangesNothing) {
   BatchPlan plan;
   plan.epochs = 3;
   plan.batches_per_epoch = 4;
-  plan.augment = true;
   plan.seed = 9;
-  const auto now = All(examples, plan, 0), ahead = All(examples, plan, 3);
+  const auto now = All(examples, plan, 0, AugmentConfig()),
+             ahead = All(examples, plan, 3, AugmentConfig());
   ASSERT_EQ(now.size(), ahead.size());
   for (size_t i = 0; i < now.size(); ++i) {
     EXPECT_EQ(now[i].labels, ahead[i].labels);
-    EXPECT_EQ(now[i].pixels, ahead[i].pixels);
+    EXPECT_EQ(now[i].inputs, ahead[i].inputs);
   }
   plan.seed = 10;
-  EXPECT_NE(All(examples, plan, 0)[0].pixels, now[0].pixels);
+  EXPECT_NE(All(examples, plan, 0, AugmentConfig())[0].inputs, now[0].inputs);
 }
 
 TEST(BatchLoaderTest, StopsAtTheLimitAndWhenDroppedEarly) {
@@ -66,7 +68,8 @@ TEST(BatchLoaderTest, StopsAtTheLimitAndWhenDroppedEarly) {
   plan.batches_per_epoch = 4;
   plan.limit = 6;
   EXPECT_EQ(All(examples, plan, 2).size(), 6u);
-  BatchLoader dropped(examples, plan, {}, 2);
+  const PixelSource source(&store, {});
+  BatchLoader dropped(examples, plan, source, 2);
   Batch batch;
   EXPECT_TRUE(dropped.Next(batch));
 }

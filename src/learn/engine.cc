@@ -21,8 +21,10 @@ std::atomic<int> compute_threads = 1;
 absl::StatusOr<fused::Graph> ReadGraphOf(NetworkPool* networks,
                                          const fused::GraphRequest& request) {
   MANAKO_ASSIGN_OR_RETURN(NetworkPool::Handle network, networks->Borrow());
-  auto graph =
-      fused::ReadGraph(*network, request.n, request.height, request.width, request.training);
+  const InputShape& shape = request.shape;
+  fused::Shape input = {request.n, shape.features > 0 ? shape.features : 3};
+  if (shape.height > 0) input.insert(input.end(), {shape.height, shape.width});
+  auto graph = fused::ReadGraph(*network, input, request.training, shape.features > 0);
   network.ForgetValues();  // what computes has its own
   return graph;
 }
@@ -80,20 +82,33 @@ absl::StatusOr<EnginePool::Handle> EnginePool::Borrow(const EngineOptions& optio
       options);
 }
 
-absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConfig& train,
-                                          int image_size, std::string* reason) {
+void EnginePool::FreeIdle() {
+  std::lock_guard lock(impl_->mutex);
+  impl_->idle.clear();
+}
+
+namespace {
+
+// Unimplemented, with what it is, where the fused engine does not know something of the network.
+absl::Status CheckFused(NetworkPool* networks, const InputShape& shape, bool training,
+                        const TrainConfig& train) {
+  MANAKO_ASSIGN_OR_RETURN(const fused::Graph graph, ReadGraphOf(networks, {2, shape, training}));
+  return fused::Plan::Make(graph, networks->spec()->parameter_extent(),
+                           PrecisionOf(train.precision))
+      .status();
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ResolveEngine(const std::vector<EngineUse>& uses,
+                                          const TrainConfig& train, std::string* reason) {
   if (train.engine == "torch") return train.engine;
   std::string why;
   if (train.device != "cpu") {
     why = "the fused engine computes on the processor alone (train.device)";
   } else {
-    for (const bool training : {true, false}) {
-      auto graph = ReadGraphOf(networks, {2, image_size, image_size, training});
-      absl::Status status = graph.status();
-      if (graph.ok())
-        status = fused::Plan::Make(*graph, networks->spec()->parameter_extent(),
-                                   PrecisionOf(train.precision))
-                     .status();
+    for (const EngineUse& use : uses) {
+      const absl::Status status = CheckFused(use.networks, use.shape, use.training, train);
       if (absl::IsUnimplemented(status)) {
         why = fmt::format("the fused engine does not know {}", MessageOf(status));
         break;
@@ -105,6 +120,12 @@ absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConf
     return InvalidArgument("train.engine is fused, but {}: use torch or auto", why);
   if (reason != nullptr) *reason = why.empty() ? fused::DescribeProcessor() : why;
   return std::string(why.empty() ? "fused" : "torch");
+}
+
+absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConfig& train,
+                                          int image_size, std::string* reason) {
+  const InputShape images = {image_size, image_size};
+  return ResolveEngine({{networks, images, true}, {networks, images, false}}, train, reason);
 }
 
 }  // namespace manako

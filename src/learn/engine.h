@@ -46,18 +46,17 @@ class Engine {
   // The random streams of the steps that follow (dropout) depend on this seed and on nothing else.
   virtual void BeginTraining(uint64_t seed) = 0;
   // Forward and backward in training mode: the mean cross entropy, weighted by class (no weights:
-  // all 1). Leaves the gradients in gradients() and moves the running statistics in values(). The
-  // batch's images are [n][height][width][3].
-  struct Images {
+  // all 1). Leaves the gradients in gradients() and moves the running statistics in values().
+  struct Inputs {
     Batch* batch;
-    int height, width;
+    InputShape shape;  // of each
   };
-  virtual absl::StatusOr<double> Step(const Images& images,
+  virtual absl::StatusOr<double> Step(const Inputs& inputs,
                                       std::span<const double> class_weights) = 0;
 
-  // Logits [n][classes] in inference mode. `largest` is the number of images in the largest batch
-  // to come.
-  virtual absl::StatusOr<std::vector<float>> Logits(const Images& images, int largest) = 0;
+  // Logits [n][classes] in inference mode, or a trunk's features [n][c][h][w]. `largest` is the
+  // number of inputs in the largest batch to come.
+  virtual absl::StatusOr<std::vector<float>> Outputs(const Inputs& inputs, int largest) = 0;
 };
 
 // Engines over the networks of one pool, that trainings borrow for a round: as many are made as run
@@ -80,15 +79,26 @@ class EnginePool {
     EngineOptions options_;
   };
   absl::StatusOr<Handle> Borrow(const EngineOptions& options);
+  // Gives the memory of those back that nobody has borrowed.
+  void FreeIdle();
 
  private:
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };
 
-// torch or fused: resolves "auto" to the fused engine where it knows the network and the precision,
-// at this image size, and tells why not, or what it runs on, in `reason` (if not null).
-// InvalidArgument where "fused" is asked for and cannot be.
+// What an engine is to compute.
+struct EngineUse {
+  NetworkPool* networks;
+  InputShape shape;
+  bool training;
+};
+// torch or fused: resolves "auto" to the fused engine where it knows the networks and the precision
+// for all uses, and tells why not, or what it runs on, in `reason` (if not null). InvalidArgument
+// where "fused" is asked for and cannot be.
+absl::StatusOr<std::string> ResolveEngine(const std::vector<EngineUse>& uses,
+                                          const TrainConfig& train, std::string* reason);
+// For training and testing a whole network on images of this size.
 absl::StatusOr<std::string> ResolveEngine(NetworkPool* networks, const TrainConfig& train,
                                           int image_size, std::string* reason);
 

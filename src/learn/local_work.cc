@@ -9,6 +9,9 @@
 #include "core/local_share.h"
 #include "data/dataset.h"
 #include "data/split.h"
+#include "learn/engine.h"
+#include "learn/feature_cache.h"
+#include "learn/frozen_network.h"
 #include "learn/networks.h"
 #include "learn/torch_learner.h"
 
@@ -105,6 +108,10 @@ class LocalRun : public PreparedRun {
                                  static_cast<int>(config.run.classes.size()),
                                  training.model.dropout, reading.config.image_size};
     MANAKO_ASSIGN_OR_RETURN(run->pool_, NetworkPool::Create(network));
+    if (const std::string layer = FrozenUntil(training.train); !layer.empty()) {
+      MANAKO_ASSIGN_OR_RETURN(run->frozen_, FrozenNetwork::Create(network, layer));
+    }
+    run->cache_folder_ = options.data.cache;
     run->image_size_ = reading.config.image_size;
     return run;
   }
@@ -130,6 +137,12 @@ class LocalRun : public PreparedRun {
     options.class_weights = share.class_weights;
     options.seed =
         DeriveSeed(TrainingSeed(config.run.seed), "site", static_cast<uint64_t>(site_index));
+    if (frozen_ != nullptr) {
+      MANAKO_ASSIGN_OR_RETURN(options.train.engine,
+                              ResolveEngine(frozen_->uses(), options.train, nullptr));
+      if (features_ == nullptr) features_ = MakeFeatures(options);
+      options.features = features_;
+    }
     return std::make_unique<TorchLearner>(options, static_cast<int>(config.run.classes.size()),
                                           train_, validation_, test_, pool_.get());
   }
@@ -146,6 +159,20 @@ class LocalRun : public PreparedRun {
   }
 
  private:
+  // For all learners of the run: what a task changes in them has no part in the features. One
+  // engine uses all of the site's threads.
+  std::shared_ptr<FeatureCache> MakeFeatures(const TorchLearner::Options& learner) const {
+    FeatureCache::Options options;
+    options.train = learner.train;
+    options.normalisation = learner.normalisation;
+    options.folder = cache_folder_;
+    options.seed = config_.run.seed;
+    std::vector<int> tested = validation_.images;
+    tested.insert(tested.end(), test_.images.begin(), test_.images.end());
+    return std::make_shared<FeatureCache>(options, frozen_, dataset_.store.get(), train_.images,
+                                          tested);
+  }
+
   std::vector<int64_t> Count(const Examples& examples) const {
     std::vector<int64_t> counts(config_.run.classes.size(), 0);
     for (const int label : examples.labels) ++counts[static_cast<size_t>(label)];
@@ -158,6 +185,9 @@ class LocalRun : public PreparedRun {
   Examples train_, validation_, test_;
   SiteCounts counts_;
   std::shared_ptr<NetworkPool> pool_;
+  std::shared_ptr<FrozenNetwork> frozen_;  // null: no layer is
+  std::shared_ptr<FeatureCache> features_;
+  std::string cache_folder_;
   int image_size_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <iterator>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -15,6 +16,7 @@
 #include "base/status_macros.h"
 #include "learn/architectures.h"
 #include "learn/instantiate.h"
+#include "learn/module_split.h"
 #include "learn/script_file.h"
 
 namespace manako {
@@ -125,6 +127,11 @@ absl::StatusOr<std::unique_ptr<Network>> Network::Create(const NetworkOptions& o
     return InvalidArgument("dropout must be < 1, but is {} (model.dropout)", options.dropout);
   }
   const Architecture* const known = FindArchitecture(options.architecture);
+  if (known == nullptr && options.part != NetworkPart::kWhole) {
+    return InvalidArgument(
+        "layers can be frozen (train.freeze) of {}, but not of a file such as {}",
+        fmt::join(ArchitectureNames(), ", "), options.architecture);
+  }
   if (known == nullptr) {
     absl::StatusOr<ScriptFile> file = ReadScriptFile(options.architecture);
     if (!file.ok() && file.status().code() == absl::StatusCode::kNotFound) {
@@ -138,9 +145,17 @@ absl::StatusOr<std::unique_ptr<Network>> Network::Create(const NetworkOptions& o
   }
 
   SetExecutor();
-  const ModuleDef def =
+  ModuleDef def =
       known->describe({.classes = options.classes,
                        .dropout = options.dropout < 0 ? known->dropout : options.dropout});
+  if (options.part != NetworkPart::kWhole) {
+    std::optional<ModuleParts> parts = SplitModule(def, options.layer);
+    if (!parts.has_value()) {
+      return InvalidArgument("{} can be frozen until {}, but not until {} (train.freeze)",
+                             options.architecture, fmt::join(CutLayers(def), ", "), options.layer);
+    }
+    def = std::move(options.part == NetworkPart::kTrunk ? parts->trunk : parts->head);
+  }
   std::unique_ptr<Network> network(new Network);
   try {
     network->module_ = InstantiateModule(def);

@@ -24,13 +24,15 @@ namespace manako {
 struct ModelCard;
 struct LoadedModel;
 
-// Takes float images [n, 3, h, w], normalised, and gives logits [n, classes].
+// Takes float images [n, 3, h, w], normalised, and gives logits [n, classes]; a trunk gives, and a
+// head takes, features [n, c, h, w] or [n, c].
 class Network {
  public:
   // A built-in network's values are zero until Initialise() or Load(); a file's are the file's. In
-  // inference mode. InvalidArgument: an unknown name (lists the known ones); classes < 2; dropout
-  // not below 1; a file that is no TorchScript module with forward(self, x: Tensor) -> Tensor,
-  // gives other than `classes` outputs (says how many), or has parameters that are not numbers of a
+  // inference mode. InvalidArgument: an unknown name (lists the known ones); a part of a file, or
+  // at a layer where the network cannot be divided (lists where it can); classes < 2; dropout not
+  // below 1; a file that is no TorchScript module with forward(self, x: Tensor) -> Tensor, gives
+  // other than `classes` outputs (says how many), or has parameters that are not numbers of a
   // floating type or that overlap. It is tried on images of several usual sides, of which one must
   // do. float16, bfloat16 and float64 become float32. All parameters of a file are trained, also
   // those that do not require gradients there; those that share memory (tied weights) are one,

@@ -43,6 +43,12 @@ const std::string& NetworkPool::architecture() const { return impl_->options.arc
 
 EnginePool* NetworkPool::engines() { return impl_->engines.get(); }
 
+void NetworkPool::FreeIdle() {
+  impl_->engines->FreeIdle();
+  std::lock_guard lock(impl_->mutex);
+  impl_->idle.clear();
+}
+
 NetworkPool::Handle::Handle(NetworkPool* pool, std::unique_ptr<Network> network)
     : pool_(pool), network_(std::move(network)) {}
 

@@ -2,6 +2,7 @@
 #ifndef MANAKO_LEARN_NETWORKS_H_
 #define MANAKO_LEARN_NETWORKS_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,11 +16,17 @@ namespace manako {
 class EnginePool;
 class Network;
 
+// What a network that is divided at a layer has: the trunk, which ends with that layer's input, and
+// the head, which takes it. Of a head "images" are what the trunk gives.
+enum class NetworkPart : uint8_t { kWhole, kTrunk, kHead };
+
 struct NetworkOptions {
   std::string architecture;  // one of ArchitectureNames(), or the path of a TorchScript file
   int classes = 2;
   double dropout = -1;  // < 0: the architecture's own; no effect on files
   int image_size = 0;   // the side that a file is tried with; 0: the usual one
+  NetworkPart part = NetworkPart::kWhole;
+  std::string layer = {};  // that a trunk ends before and a head begins with
 };
 
 // cnn3, vgg16, resnet18, resnet50, densenet121, squeezenet1_1, mobilenet_v3_small.
@@ -61,6 +68,8 @@ class NetworkPool {
   absl::StatusOr<Handle> Borrow();
   // What computes with these networks; lives as long as the pool.
   EnginePool* engines();
+  // Gives the memory of networks and engines back that nobody has borrowed.
+  void FreeIdle();
 
  private:
   struct Impl;

@@ -99,17 +99,17 @@ class TorchEngine : public Engine {
     network_->SetTraining(true);
   }
 
-  absl::StatusOr<double> Step(const Images& images,
+  absl::StatusOr<double> Step(const Inputs& inputs,
                               std::span<const double> class_weights) override {
     return Guarded("training", [&]() -> absl::StatusOr<double> {
       const DropoutStream dropout(&dropout_);
       at::Tensor loss;
       {
         const Autocast autocast(options_.precision, options_.device);
-        const at::Tensor logits = network_->Forward(AsTensor(images, options_.channels_last));
+        const at::Tensor logits = network_->Forward(AsTensor(inputs, options_.channels_last));
         at::Tensor labels =
-            torch::from_blob(images.batch->labels.data(),
-                             {static_cast<int64_t>(images.batch->labels.size())}, at::kLong);
+            torch::from_blob(inputs.batch->labels.data(),
+                             {static_cast<int64_t>(inputs.batch->labels.size())}, at::kLong);
         c10::optional<at::Tensor> weights;
         if (!class_weights.empty())
           weights = torch::tensor(std::vector<double>(class_weights.begin(), class_weights.end()),
@@ -125,25 +125,35 @@ class TorchEngine : public Engine {
     });
   }
 
-  absl::StatusOr<std::vector<float>> Logits(const Images& images, int) override {
+  absl::StatusOr<std::vector<float>> Outputs(const Inputs& inputs, int) override {
     return Guarded("testing", [&]() -> absl::StatusOr<std::vector<float>> {
       const torch::NoGradGuard no_gradients;
       const Autocast autocast(options_.precision, options_.device);
       network_->SetTraining(false);
-      const at::Tensor logits =
-          network_->Forward(AsTensor(images, true)).to(at::kCPU, at::kFloat).contiguous();
-      const float* const values = logits.data_ptr<float>();
-      return std::vector<float>(values, values + logits.numel());
+      const at::Tensor outputs =
+          network_->Forward(AsTensor(inputs, true)).to(at::kCPU, at::kFloat).contiguous();
+      const float* const values = outputs.data_ptr<float>();
+      return std::vector<float>(values, values + outputs.numel());
     });
   }
 
  private:
-  at::Tensor AsTensor(const Images& images, bool channels_last) const {
-    const auto n = static_cast<int64_t>(images.batch->labels.size());
-    at::Tensor tensor = torch::from_blob(images.batch->pixels.data(),
-                                         {n, images.height, images.width, 3}, at::kFloat)
-                            .permute({0, 3, 1, 2});
-    if (!channels_last) tensor = tensor.contiguous();
+  at::Tensor AsTensor(const Inputs& inputs, bool channels_last) const {
+    const auto n = static_cast<int64_t>(inputs.batch->labels.size());
+    const InputShape& shape = inputs.shape;
+    float* const data = inputs.batch->inputs.data();
+    at::Tensor tensor;
+    if (shape.features == 0) {
+      tensor = torch::from_blob(data, {n, shape.height, shape.width, 3}, at::kFloat)
+                   .permute({0, 3, 1, 2});
+      if (!channels_last) tensor = tensor.contiguous();
+    } else if (shape.height > 0) {
+      tensor = torch::from_blob(data, {n, shape.features, shape.height, shape.width}, at::kFloat)
+                   .contiguous(channels_last ? at::MemoryFormat::ChannelsLast
+                                             : at::MemoryFormat::Contiguous);
+    } else {
+      tensor = torch::from_blob(data, {n, shape.features}, at::kFloat);
+    }
     return options_.device == "cuda" ? tensor.to(at::kCUDA) : tensor;
   }
 

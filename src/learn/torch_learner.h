@@ -12,6 +12,7 @@
 #include "core/run_config.h"
 #include "learn/batch.h"
 #include "learn/engine.h"
+#include "learn/feature_cache.h"
 #include "learn/networks.h"
 
 namespace manako {
@@ -43,6 +44,10 @@ class TorchLearner : public Learner {
     uint64_t seed = 0;                  // of this site in this run
     Normalisation normalisation;
     int ahead = 1;  // batches prepared ahead
+    // With frozen layers: theirs, of all images that the learner has; the engine is resolved. What
+    // is trained and tested is then the rest of the network, and an update's frozen values are
+    // those of its task to the bit. Null: the whole network.
+    std::shared_ptr<FeatureCache> features = {};
   };
   // The pool must outlive the learner.
   TorchLearner(Options options, int classes, Examples train, Examples validation, Examples test,

@@ -225,8 +225,8 @@ class EngineTest : public testing::TestWithParam<const char*> {
   static Batch Images(int n) {
     Batch batch;
     Random random(1, "images");
-    batch.pixels.resize(static_cast<size_t>(n) * 32 * 32 * 3);
-    for (float& value : batch.pixels) value = static_cast<float>(random.Normal());
+    batch.inputs.resize(static_cast<size_t>(n) * 32 * 32 * 3);
+    for (float& value : batch.inputs) value = static_cast<float>(random.Normal());
     for (int i = 0; i < n; ++i) batch.labels.push_back(i % 2);
     return batch;
   }
@@ -247,7 +247,7 @@ TEST_P(EngineTest, DropoutIsANewOneInEveryStepAndTheSameForASeed) {
     for (int step = 0; step < 3; ++step) {
       Batch batch = Images(8);
       std::fill_n(engine->gradients().data(), engine->gradients().size(), 0.0f);
-      out.push_back(*engine->Step({&batch, 32, 32}, {}));
+      out.push_back(*engine->Step({&batch, {32, 32}}, {}));
     }
     return out;
   };
@@ -265,14 +265,14 @@ TEST_P(EngineTest, TestsTheModelThatItWasGivenLast) {
   const auto logits = [&](const ParameterSet& model) {
     Batch batch = Images(8);
     engine->Load(model);
-    return *engine->Logits({&batch, 32, 32}, 8);
+    return *engine->Outputs({&batch, {32, 32}}, 8);
   };
   const std::vector<float> first = logits(initial_);
   EXPECT_NE(logits(other), first);
   EXPECT_EQ(logits(initial_), first);
   Batch batch = Images(8);
   engine->BeginTraining(1);
-  ASSERT_TRUE(engine->Step({&batch, 32, 32}, {}).ok());  // in the same memory
+  ASSERT_TRUE(engine->Step({&batch, {32, 32}}, {}).ok());  // in the same memory
   EXPECT_EQ(logits(initial_), first);
 }
 
@@ -281,10 +281,10 @@ TEST_P(EngineTest, SmallerBatchesGiveTheSame) {
   auto engine = Borrow();
   engine->Load(initial_);
   Batch whole = Images(8), part = Images(8);
-  part.pixels.resize(part.pixels.size() / 8 * 5);
+  part.inputs.resize(part.inputs.size() / 8 * 5);
   part.labels.resize(5);
-  const std::vector<float> all = *engine->Logits({&whole, 32, 32}, 8),
-                           some = *engine->Logits({&part, 32, 32}, 8);
+  const std::vector<float> all = *engine->Outputs({&whole, {32, 32}}, 8),
+                           some = *engine->Outputs({&part, {32, 32}}, 8);
   ASSERT_EQ(some.size(), 10u);
   for (size_t i = 0; i < some.size(); ++i) EXPECT_NEAR(some[i], all[i], 1e-5f);
 }
@@ -312,10 +312,11 @@ TEST(EnginesTest, FiftyStepsStayTogether) {
       plan.epochs = 9;
       plan.batches_per_epoch = 6;
       plan.limit = 50;
-      BatchLoader loader(examples, plan, {}, 0);
+      const PixelSource source(&store, {});
+      BatchLoader loader(examples, plan, source, 0);
       std::vector<double> losses;
       for (Batch batch; loader.Next(batch);) {
-        losses.push_back(*engine->Step({&batch, 32, 32}, {}));
+        losses.push_back(*engine->Step({&batch, {32, 32}}, {}));
         optimiser.Step(1e-4, engine->values().values().subspan(0, extent),
                        engine->gradients().values());
       }

@@ -65,7 +65,7 @@ absl::Status StretchReducer::Reduce(int64_t first, Stretch& stretch) {
   const size_t n = stretch.model.size();
   for (std::vector<float>& values : values_) values.resize(n);
   for (size_t array = 0; array < means_.size(); ++array) {
-    sum_.assign(n, 0.0);
+    sum_.assign(n, -0.0);  // to which every number is added as it is, -0 too
     for (size_t done = 0; done < updates_->size();) {
       const size_t together = std::min(kTogether, updates_->size() - done);
       for (size_t k = 0; k < together; ++k) {

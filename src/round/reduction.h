@@ -36,8 +36,9 @@ class StretchReducer {
   StretchReducer(const Strategy* strategy, const std::vector<WeightedUpdate>* updates, int round);
   // stretch.model, sent and kept hold the state before, and hold the state after. Means are taken
   // in float64, added in the order of `updates`, divided by the sum of weights and rounded once:
-  // sum(w x) / sum(w). The bits depend on that order alone; the mean of one update is that update
-  // for whole-number weights below 2^29. At most kReductionStretch elements.
+  // sum(w x) / sum(w). The bits depend on that order alone; where all updates have the same
+  // number, so has the mean (frozen layers), for whole-number weights that sum to less than 2^29.
+  // At most kReductionStretch elements.
   absl::Status Reduce(int64_t first, Stretch& stretch);
 
  private:

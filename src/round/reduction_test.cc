@@ -55,6 +55,22 @@ TEST(ReductionTest, OneArrayComesBackToTheBit) {
   EXPECT_EQ(std::memcmp(out.data(), a.data(), a.size() * sizeof(float)), 0);
 }
 
+// Frozen layers are the same in every update, and must be in the mean.
+TEST(ReductionTest, WhatAllHaveComesBackToTheBit) {
+  auto a = Normals(10001, 1);
+  a[0] = -0.0f;
+  a[1] = 0.0f;
+  a[2] = 1e-42f;
+  a[3] = -3.4e38f;
+  for (const std::vector<double>& weights : {std::vector<double>{1, 1, 1},
+                                             {519, 7, 1039},
+                                             {3, 1, 4, 1, 5, 9, 2},
+                                             {178956970, 178956970, 178956970}}) {
+    const auto out = Mean(std::vector(weights.size(), a), weights);
+    EXPECT_EQ(std::memcmp(out.data(), a.data(), a.size() * sizeof(float)), 0) << weights.size();
+  }
+}
+
 TEST(ReductionTest, BitsDoNotDependOnThreads) {
   const std::vector<std::vector<float>> arrays = {Normals(300003, 1), Normals(300003, 2),
                                                   Normals(300003, 3)};

@@ -63,6 +63,8 @@ std::vector<std::string> FactsOf(const FederatedRunConfig& config, const SiteCou
   facts.push_back(
       fmt::format("optimiser: {}, weight decay {}", train.optimiser, train.weight_decay));
   facts.push_back(fmt::format("augmentation: {}", train.augment ? "yes" : "no"));
+  if (const std::string layer = FrozenUntil(train); !layer.empty())
+    facts.push_back("frozen: until " + layer);
   return facts;
 }
 

@@ -221,13 +221,15 @@ TEST_F(AgentTest, TheRoundsOfADayAreCounted) {
 // What a person does, in another process as far as the agent knows.
 TEST_F(AgentTest, APersonApprovesTheRunWhileTheAgentWaits) {
   config_.policy.approval = "run";
+  script_.front().config.training.train.freeze = "until:features.10";
   auto agent = std::async(std::launch::async, [&] { return RunAgent(); });
   while (!fs::exists(ServerPath("r1.waits"))) std::this_thread::yield();
   const auto questions = ListApprovals(Folder());
   ASSERT_EQ(questions.size(), 1u);
   EXPECT_EQ(questions[0].name, "glaucoma");
   EXPECT_THAT(questions[0].facts,
-              testing::Contains("normal: 30 to train, 6 to validate, 10 to test"));
+              testing::IsSupersetOf({"normal: 30 to train, 6 to validate, 10 to test",
+                                     "frozen: until features.10"}));
   EXPECT_EQ(Count(ServerLog(), "\"train\""), 0);
   ASSERT_TRUE(AnswerApproval(Folder(), "r1", 0, true, "Dr. K", 1).ok());
   ASSERT_TRUE(agent.get().ok());

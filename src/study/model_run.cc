@@ -53,6 +53,7 @@ void ModelRun::MakeLearners() {
   common.train = options_.config.train;
   common.rounds = options_.config.federation.rounds;
   common.keep_optimiser = options_.config.federation.keep_optimiser;
+  common.features = options_.features;
   RunBasis basis;
   basis.sites = static_cast<int>(options_.sites.size());
   basis.images = static_cast<int64_t>(options_.cell_images);
@@ -81,7 +82,7 @@ void ModelRun::Start() {
 }
 
 void ModelRun::Begin() {
-  if (Result().ok()) return;  // finished before an interruption
+  if (finished()) return;  // before an interruption
   auto strategy = MakeStrategy(options_.config.federation);
   if (!strategy.ok()) return Fail(strategy.status());
   Coordinator::Options options;

@@ -54,7 +54,8 @@ class ModelRun {
     std::vector<Participant> sites;
     size_t cell_images = 0;  // training images of all sites of the cell
     Examples validation, test;
-    uint64_t seed = 0;               // of this model's training
+    std::shared_ptr<FeatureCache> features;  // of frozen layers; null: none is
+    uint64_t seed = 0;                       // of this model's training
     uint64_t initial_seed = 0;       // of the initial parameters: the same for all models of a cell
     std::string state_path;          // its checkpoint; ".done" is added for the finished model
     double checkpoint_seconds = 10;  // at most so often
@@ -72,6 +73,8 @@ class ModelRun {
   void set_chain(int chain) { chain_ = chain; }
 
   const ModelKey& key() const { return options_.key; }
+  // Whether it was finished before this process began, or since.
+  bool finished() const { return Result().ok(); }
   // After the scheduler's Run(): the first error that was not training's own (a full disk).
   const absl::Status& status() const { return status_; }
   // What was trained, read back from its file: a study of many models keeps none of them in memory.

@@ -14,6 +14,8 @@
 #include "data/dataset.h"
 #include "data/split.h"
 #include "learn/engine.h"
+#include "learn/feature_cache.h"
+#include "learn/frozen_network.h"
 #include "learn/networks.h"
 #include "learn/torch_learner.h"
 #include "study/journal.h"
@@ -124,6 +126,7 @@ class Study {
 
   absl::Status Prepare() {
     MANAKO_RETURN_IF_ERROR(config_.Validate());
+    MANAKO_RETURN_IF_ERROR(CheckFrozenAreTrained(config_));
     for (const std::string& images : {config_.data.path, config_.data.test}) {
       // The next study would take the run's folders for classes.
       if (!options_.resume && LiesIn(options_.out, images)) {
@@ -158,8 +161,14 @@ class Study {
     }
     if (!note.empty()) notes_.push_back(note);
     why.clear();
-    MANAKO_ASSIGN_OR_RETURN(config_.train.engine, ResolveEngine(pool_.get(), config_.train,
-                                                                config_.data.image_size, &why));
+    const InputShape images = {config_.data.image_size, config_.data.image_size};
+    std::vector<EngineUse> uses = {{pool_.get(), images, /*training=*/true},
+                                   {pool_.get(), images, /*training=*/false}};
+    if (const std::string layer = FrozenUntil(config_.train); !layer.empty()) {
+      MANAKO_ASSIGN_OR_RETURN(frozen_, FrozenNetwork::Create(network, layer));
+      uses = frozen_->uses();
+    }
+    MANAKO_ASSIGN_OR_RETURN(config_.train.engine, ResolveEngine(uses, config_.train, &why));
     if (!why.empty())
       notes_.push_back(
           fmt::format("Training with {}: {}.",
@@ -198,11 +207,15 @@ class Study {
     return journal_->status();
   }
 
+  std::string CacheFolder() const {
+    return config_.data.cache.empty() ? Path("cache") : config_.data.cache;
+  }
+
   absl::Status LoadData() {
     const auto began = Clock::now();
     DatasetOptions options;
     options.config = config_.data;
-    options.cache_folder = config_.data.cache.empty() ? Path("cache") : config_.data.cache;
+    options.cache_folder = CacheFolder();
     options.threads = threads_;
     options.progress = [this](size_t done, size_t total) { observer_->OnDecoding(done, total); };
     MANAKO_ASSIGN_OR_RETURN(dataset_, ReadDataset(options));
@@ -231,14 +244,62 @@ class Study {
   }
 
   absl::Status Train() {
+    MANAKO_RETURN_IF_ERROR(AddFeatures());
     for (const Cell& cell : cells_) {
       for (const std::string& arm : config_.study.arms) AddArm(cell, arm);
     }
+    MANAKO_RETURN_IF_ERROR(ComputeFeatures());
     for (auto& run : runs_) run->set_chain(scheduler_.AddChain([&run] { run->Start(); }));
     scheduler_.Run(threads_);
     for (const auto& run : runs_) MANAKO_RETURN_IF_ERROR(run->status());
     return journal_->status();
   }
+
+  // Frozen layers are model.init's in every cell, so their features are too.
+  absl::Status AddFeatures() {
+    if (frozen_ == nullptr) return absl::OkStatus();
+    MANAKO_RETURN_IF_ERROR(MakeFolders(CacheFolder()));
+    std::vector<int> trained, tested;
+    for (const Cell& cell : cells_) {
+      const auto add = [&](Split split, std::vector<int>& to) {
+        const Examples examples = Select(dataset_, cell.plan, split);
+        to.insert(to.end(), examples.images.begin(), examples.images.end());
+      };
+      add(Split::kTrain, trained);
+      add(Split::kValidation, tested);
+      add(Split::kTest, tested);
+    }
+    FeatureCache::Options options;
+    options.train = config_.train;
+    options.folder = CacheFolder();
+    options.seed = config_.study.seed;
+    options.workers = threads_;
+    features_ =
+        std::make_shared<FeatureCache>(options, frozen_, dataset_.store.get(), trained, tested);
+    return absl::OkStatus();
+  }
+
+  // On all threads, before the first training would do it while others wait.
+  absl::Status ComputeFeatures() {
+    if (features_ == nullptr ||
+        std::all_of(runs_.begin(), runs_.end(), [](const auto& run) { return run->finished(); }))
+      return absl::OkStatus();
+    const auto began = Clock::now();
+    MANAKO_ASSIGN_OR_RETURN(
+        const auto initial,
+        pool_->InitialParameters(InitialSeedOf(cells_.front()), config_.model.init, nullptr));
+    MANAKO_RETURN_IF_ERROR(features_->Of(*initial).status());
+    const size_t varied = features_->images_with_variants(), plain = features_->images_as_is();
+    observer_->OnNote(fmt::format("Features of frozen layers: {} in {:.1f} s",
+                                  varied == 0
+                                      ? fmt::format("{} images", plain)
+                                      : fmt::format("{} images x {} variants and {} as they are",
+                                                    varied, features_->variants(), plain),
+                                  SecondsSince(began)));
+    return absl::OkStatus();
+  }
+
+  static uint64_t InitialSeedOf(const Cell& cell) { return DeriveSeed(cell.seed, "initial"); }
 
   void AddArm(const Cell& cell, const std::string& arm) {
     const auto site_data = [&](size_t i) {
@@ -271,7 +332,7 @@ class Study {
     ModelRun::Options options;
     options.state_path = Path("state/") + key.FileName(site_index);
     options.seed = DeriveSeed(cell.seed, key.arm, static_cast<uint64_t>(site_index));
-    options.initial_seed = DeriveSeed(cell.seed, "initial");
+    options.initial_seed = InitialSeedOf(cell);
     options.key = std::move(key);
     options.config = config_;
     options.classes = static_cast<int>(dataset_.classes.size());
@@ -279,6 +340,7 @@ class Study {
     options.sites = std::move(sites);
     options.cell_images = cell.train_images;
     options.validation = std::move(validation);
+    options.features = features_;
     options.test = Select(dataset_, cell.plan, Split::kTest);
     options.checkpoint_seconds = options_.checkpoint_seconds;
     runs_.push_back(std::make_unique<ModelRun>(
@@ -342,6 +404,8 @@ class Study {
   std::vector<Cell> cells_;
   std::vector<std::string> notes_;  // said once nothing can be refused any more
   std::shared_ptr<NetworkPool> pool_;
+  std::shared_ptr<FrozenNetwork> frozen_;  // null: no layer is
+  std::shared_ptr<FeatureCache> features_;
   Scheduler scheduler_;
   std::vector<std::unique_ptr<ModelRun>> runs_;
 };

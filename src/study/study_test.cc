@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -10,6 +11,7 @@
 #include "base/files.h"
 #include "base/random.h"
 #include "base/temporary_folder.h"
+#include "learn/networks.h"
 #include "learn/torch_learner.h"
 
 namespace manako {
@@ -67,6 +69,7 @@ class StudyTest : public testing::Test, public StudyObserver {
   }
 
   void OnEvent(const json& event) override { events_.push_back(event); }
+  void OnNote(const std::string& note) override { notes_.push_back(note); }
 
   absl::Status Run(const std::string& name) {
     options_.out = folder_ / name;
@@ -77,6 +80,7 @@ class StudyTest : public testing::Test, public StudyObserver {
   const TemporaryFolder folder_;
   StudyOptions options_;
   std::vector<json> events_;
+  std::vector<std::string> notes_;
 };
 
 TEST_F(StudyTest, WritesTheRunFolder) {
@@ -164,6 +168,69 @@ TEST_F(StudyTest, ThreadsDoNotReachTheBits) {
   options_.config.study.seed = 2;
   ASSERT_TRUE(Run("other").ok());
   EXPECT_NE(Content("one/predictions.csv"), Content("other/predictions.csv"));
+}
+
+class FrozenStudyTest : public StudyTest {
+ protected:
+  // All that follows starts from what another study trained.
+  FrozenStudyTest() {
+    EXPECT_TRUE(Run("trained").ok());
+    options_.config.model.init = folder_ / "trained/model.pt";
+    options_.config.train.freeze = "until:features.6";
+    options_.config.train.feature_variants = 3;
+    options_.config.train.weight_decay = 0.01;
+  }
+  ParameterSet Model(const std::string& file) {
+    const auto pool = *NetworkPool::Create({"cnn3", 2});
+    return (*pool->InitialParameters(1, folder_ / file, nullptr))->Clone();
+  }
+};
+
+TEST_F(FrozenStudyTest, FrozenLayersStayToTheBitInEveryArm) {
+  const ParameterSet before = Model("trained/model.pt");
+  for (const char* arm : {"pooled", "federated", "alone"}) {
+    options_.config.study.arms = {arm};
+    options_.config.federation.select = "last";
+    ASSERT_TRUE(Run(arm).ok());
+    const ParameterSet after = Model(arm + std::string("/model.pt"));
+    for (const TensorSpec& tensor : before.spec->tensors()) {
+      const bool frozen =
+          tensor.name.starts_with("features.0") || tensor.name.starts_with("features.3");
+      const auto a = before.Tensor(tensor), b = after.Tensor(tensor);
+      EXPECT_EQ(std::memcmp(a.data(), b.data(), a.size_bytes()) == 0, frozen)
+          << arm << ": " << tensor.name;
+    }
+  }
+}
+
+TEST_F(FrozenStudyTest, ThreadsDoNotReachTheBits) {
+  options_.config.study.repeats = 2;
+  notes_.clear();
+  options_.threads = 1;
+  ASSERT_TRUE(Run("one").ok());
+  int told = 0;
+  for (const std::string& note : notes_)
+    told += note.starts_with("Features of frozen layers: ") ? 1 : 0;
+  EXPECT_EQ(told, 1) << "once for all arms and cells";
+  options_.threads = 4;
+  ASSERT_TRUE(Run("four").ok());
+  EXPECT_EQ(Content("one/predictions.csv"), Content("four/predictions.csv"));
+  EXPECT_EQ(Content("one/model.pt"), Content("four/model.pt"));
+  options_.config.train.feature_variants = 4;
+  ASSERT_TRUE(Run("other").ok());
+  EXPECT_NE(Content("one/predictions.csv"), Content("other/predictions.csv"));
+}
+
+TEST_F(FrozenStudyTest, WhatCannotBeFrozenIsOneLine) {
+  options_.config.train.freeze = "until:features.7";
+  EXPECT_EQ(Text(Run("a")),
+            "cnn3 can be frozen until features.3, features.6, classifier, classifier.1, "
+            "classifier.4, but not until features.7 (train.freeze)");
+  options_.config.model.init.clear();
+  EXPECT_THAT(Text(Run("b")), HasSubstr("model.init is empty"));
+  options_.config.train.freeze = "features.6";
+  EXPECT_THAT(Text(Run("c")), HasSubstr("until:LAYER"));
+  EXPECT_FALSE(fs::exists(folder_ / "a/journal.jsonl"));
 }
 
 TEST_F(StudyTest, ConfigurationRepeatsTheRun) {

@@ -95,16 +95,16 @@ class FusedEngine : public Engine {
     std::memset(gradients_.data(), 0, static_cast<size_t>(gradients_.size()) * sizeof(float));
   }
 
-  absl::StatusOr<double> Step(const Images& images,
+  absl::StatusOr<double> Step(const Inputs& inputs,
                               std::span<const double> class_weights) override {
     return Guarded("training", [&]() -> absl::StatusOr<double> {
       omp_set_num_threads(threads_);  // of this thread
-      const auto n = static_cast<int64_t>(images.batch->labels.size());
-      MANAKO_ASSIGN_OR_RETURN(Plan * plan, PlanFor({n, images.height, images.width, true}));
+      const auto n = static_cast<int64_t>(inputs.batch->labels.size());
+      MANAKO_ASSIGN_OR_RETURN(Plan * plan, PlanFor({n, inputs.shape, true}));
       PlanRun run;
       run.arena = arena_.data();
-      run.images = images.batch->pixels.data();
-      run.labels = images.batch->labels;
+      run.inputs = inputs.batch->inputs.data();
+      run.labels = inputs.batch->labels;
       run.class_weights = class_weights;
       run.values = values_.data();
       run.gradients = gradients_.data();
@@ -114,34 +114,34 @@ class FusedEngine : public Engine {
     });
   }
 
-  absl::StatusOr<std::vector<float>> Logits(const Images& images, int largest) override {
+  absl::StatusOr<std::vector<float>> Outputs(const Inputs& inputs, int largest) override {
     return Guarded("testing", [&]() -> absl::StatusOr<std::vector<float>> {
       omp_set_num_threads(threads_);
-      const auto n = static_cast<int64_t>(images.batch->labels.size());
+      const auto n = static_cast<int64_t>(inputs.batch->labels.size());
       // One plan for all batches, so that folded weights are made once: the rest of a smaller batch
       // is any image.
-      MANAKO_ASSIGN_OR_RETURN(Plan * plan, PlanFor({std::max<int64_t>(n, largest), images.height,
-                                                    images.width, false}));
-      std::vector<float>& pixels = images.batch->pixels;
-      pixels.resize(static_cast<size_t>(plan->batch() * images.height * images.width * 3));
-      std::vector<float> logits(static_cast<size_t>(plan->batch() * plan->classes()));
+      MANAKO_ASSIGN_OR_RETURN(Plan * plan,
+                              PlanFor({std::max<int64_t>(n, largest), inputs.shape, false}));
+      std::vector<float>& padded = inputs.batch->inputs;
+      padded.resize(static_cast<size_t>(plan->batch() * inputs.shape.elements()));
+      std::vector<float> outputs(static_cast<size_t>(plan->batch() * plan->outputs()));
       PlanRun run;
       run.arena = arena_.data();
-      run.images = pixels.data();
+      run.inputs = padded.data();
       run.values = values_.data();
       run.prepare = prepared_ != plan;
-      run.logits = logits.data();
+      run.outputs = outputs.data();
       plan->Run(run);
       prepared_ = plan;
-      logits.resize(static_cast<size_t>(n * plan->classes()));
-      return logits;
+      outputs.resize(static_cast<size_t>(n * plan->outputs()));
+      return outputs;
     });
   }
 
  private:
   absl::StatusOr<Plan*> PlanFor(const GraphRequest& request) {
     std::unique_ptr<Plan>& plan =
-        plans_[{request.n, request.height, request.width, request.training}];
+        plans_[{request.n, request.shape.height, request.shape.width, request.training}];
     if (plan == nullptr) {
       MANAKO_ASSIGN_OR_RETURN(const Graph graph, graphs_(request));
       MANAKO_ASSIGN_OR_RETURN(plan, Plan::Make(graph, spec_->parameter_extent(), precision_));

@@ -15,7 +15,8 @@ namespace manako::fused {
 // Where graphs come from: for a batch shape, for training or inference. Called on the engine's
 // thread.
 struct GraphRequest {
-  int64_t n, height, width;
+  int64_t n;
+  InputShape shape;
   bool training;
 };
 using GraphSource = std::function<absl::StatusOr<Graph>(const GraphRequest&)>;

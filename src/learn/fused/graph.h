@@ -60,6 +60,9 @@ struct Graph {
   std::vector<Op> ops;        // in the order of execution
   int input = -1, output = -1;
   bool training = false;
+  // What the input is in memory: images [n][h][w][3], or features of another graph, [n][c][h][w] or
+  // [n][c], without a gradient either way.
+  bool features = false;
 };
 
 int64_t Elements(const Shape& shape);

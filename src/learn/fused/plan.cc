@@ -60,7 +60,7 @@ class Planner : public Plan {
 
   int64_t arena_floats() const override { return steps_.arena_floats(); }
   int64_t batch() const override { return n_; }
-  int64_t classes() const override { return classes_; }
+  int64_t outputs() const override { return outputs_; }
   void Run(PlanRun& run) override { steps_.Run(run); }
   std::string Profile() const override { return steps_.Profile(); }
 
@@ -80,6 +80,8 @@ class Planner : public Plan {
     return {s[0], s[1], s.size() == 4 ? s[2] : 1, s.size() == 4 ? s[3] : 1, block_};
   }
   bool IsImage(int tensor) const { return ShapeOf(tensor).size() == 4; }
+  // The images themselves, which are planes of three channels; features are as any other tensor.
+  bool IsPlanes(int tensor) const { return tensor == graph_.input && !graph_.features; }
   // Elements in memory: images are padded, vectors are plain.
   int64_t Size(int tensor) const {
     return IsImage(tensor) ? LayoutOf(tensor).elements() : Elements(ShapeOf(tensor));
@@ -104,6 +106,8 @@ class Planner : public Plan {
     return fmt::format("{} {}", OpName(node.op.kind), ToString(ShapeOf(node.op.output)));
   }
 
+  void Input();
+  void Output();
   void Forward(Node& node, size_t index);
   void ForwardConvolution(const Node& node, size_t index);
   void ForwardNorm(const Node& node, size_t index);
@@ -133,8 +137,10 @@ class Planner : public Plan {
   void BackwardDropout(const Node& node, size_t index);
 
   std::vector<Addend>& Gradients(int tensor) { return gradients_[static_cast<size_t>(tensor)]; }
+  // Nobody asks for the gradients of the input, nor of what is computed of it without parameters.
+  bool HasGradient(int tensor) const { return has_gradient_[static_cast<size_t>(tensor)]; }
   void AddGradient(int tensor, const Place& place, bool shared = false) {
-    if (tensor != graph_.input) Gradients(tensor).push_back({place, shared});
+    if (HasGradient(tensor)) Gradients(tensor).push_back({place, shared});
   }
   void AddSum(int tensor, const Place& a, const Place& b, const Place& sum);
   // All addends of a gradient in one buffer that may be overwritten.
@@ -149,18 +155,18 @@ class Planner : public Plan {
   const Graph graph_;
   const int64_t trained_;
   const int64_t block_;
-  int64_t n_ = 0, classes_ = 0;
+  int64_t n_ = 0, outputs_ = 0;
   Steps steps_;
   std::vector<Node> nodes_;
-  std::vector<int> maker_;     // of each tensor, the node that writes it
-  std::vector<Place> places_;  // of each tensor
-  std::vector<Place> again_;   // of tensors that were made again
+  std::vector<int> maker_;          // of each tensor, the node that writes it
+  std::vector<bool> has_gradient_;  // of each tensor
+  std::vector<Place> places_;       // of each tensor
+  std::vector<Place> again_;        // of tensors that were made again
   std::vector<std::vector<Addend>> gradients_;
   std::vector<Place> kept_;               // of each node: a pool's winners, a dropout's mask
   std::vector<ChannelArrays> channels_;   // of each node that is a BatchNorm
   std::deque<Convolution> convolutions_;  // by node in convolution_of_
   std::vector<Convolution*> convolution_of_;
-  Place planes_;
 };
 
 template <typename T>
@@ -176,7 +182,7 @@ absl::Status Planner<T>::Check() const {
       if (offset >= trained_) return absl::UnimplementedError("weights that are not trained");
     }
     for (const int input : node.op.inputs) {
-      if (input == graph_.input && node.op.kind != OpKind::kConvolution) {
+      if (IsPlanes(input) && node.op.kind != OpKind::kConvolution) {
         return absl::UnimplementedError(
             fmt::format("{} of the images themselves", OpName(node.op.kind)));
       }
@@ -189,7 +195,7 @@ absl::Status Planner<T>::Check() const {
       return absl::UnimplementedError("a max pool over more than 256 pixels");
     }
   }
-  if (IsImage(graph_.output) || graph_.output == graph_.input)
+  if ((graph_.training && IsImage(graph_.output)) || graph_.output == graph_.input)
     return absl::UnimplementedError("an output that is no vector");
   return absl::OkStatus();
 }
@@ -199,7 +205,7 @@ absl::Status Planner<T>::Build() {
   n_ = ShapeOf(graph_.input)[0];
   nodes_ = GroupNodes(graph_);
   MANAKO_RETURN_IF_ERROR(Check());
-  classes_ = ShapeOf(graph_.output)[1];
+  outputs_ = Elements(ShapeOf(graph_.output)) / n_;
   places_.resize(graph_.shapes.size());
   again_.resize(graph_.shapes.size());
   gradients_.resize(graph_.shapes.size());
@@ -207,28 +213,64 @@ absl::Status Planner<T>::Build() {
   kept_.resize(nodes_.size());
   channels_.resize(nodes_.size());
   convolution_of_.assign(nodes_.size(), nullptr);
-  for (size_t i = 0; i < nodes_.size(); ++i)
-    maker_[static_cast<size_t>(nodes_[i].op.output)] = static_cast<int>(i);
+  has_gradient_.assign(graph_.shapes.size(), false);
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    const Node& node = nodes_[i];
+    const auto output = static_cast<size_t>(node.op.output);
+    maker_[output] = static_cast<int>(i);
+    has_gradient_[output] = node.op.weight != kNone || node.op.bias != kNone ||
+                            std::any_of(node.op.inputs.begin(), node.op.inputs.end(),
+                                        [&](int input) { return HasGradient(input); }) ||
+                            (node.residual >= 0 && HasGradient(node.residual));
+  }
 
-  const Layout images = LayoutOf(graph_.input);
-  planes_ = NewImage(Elements(ShapeOf(graph_.input)));
-  steps_.Add("images", {planes_}, [images, planes = planes_](const Frame& frame) {
-    ToPlanes(frame.run.images, images.n, images.pixels(), frame.As<T>(planes));
-  });
-  At(graph_.input) = planes_;
+  Input();
   for (size_t i = 0; i < nodes_.size(); ++i) Forward(nodes_[i], i);
   if (graph_.training) {
     Loss();
     for (size_t i = nodes_.size(); i-- > 0;) Backward(nodes_[i], i);
   } else {
-    const Place logits = At(graph_.output);
-    const auto bytes = static_cast<size_t>(n_ * classes_) * sizeof(float);
-    steps_.Add("logits", {logits}, [logits, bytes](const Frame& frame) {
-      if (frame.run.logits != nullptr) std::memcpy(frame.run.logits, frame[logits], bytes);
-    });
+    Output();
   }
   steps_.PlanMemory();
   return absl::OkStatus();
+}
+
+template <typename T>
+void Planner<T>::Input() {
+  const int x = graph_.input;
+  const Layout layout = LayoutOf(x);
+  const int64_t elements = Elements(ShapeOf(x));
+  const Place to = At(x) = IsPlanes(x) ? NewImage(elements) : NewTensor(x);
+  if (IsPlanes(x)) {
+    steps_.Add("images", {to}, [layout, to](const Frame& frame) {
+      ToPlanes(frame.run.inputs, layout.n, layout.pixels(), frame.As<T>(to));
+    });
+  } else if (IsImage(x)) {
+    steps_.Add("features", {to}, [layout, to](const Frame& frame) {
+      FromPlain<T>(layout, frame.run.inputs, frame.As<T>(to));
+    });
+  } else {
+    steps_.Add("features", {to}, [elements, to](const Frame& frame) {
+      std::copy_n(frame.run.inputs, elements, frame[to]);
+    });
+  }
+}
+
+template <typename T>
+void Planner<T>::Output() {
+  const int y = graph_.output;
+  const Place from = At(y);
+  steps_.Add("outputs", {from},
+             [=, image = IsImage(y), layout = LayoutOf(y),
+              elements = Elements(ShapeOf(y))](const Frame& frame) {
+               if (frame.run.outputs == nullptr) return;
+               if (image) {
+                 ToPlain<T>(layout, frame.As<T>(from), frame.run.outputs);
+               } else {
+                 std::copy_n(frame[from], elements, frame.run.outputs);
+               }
+             });
 }
 
 template <typename T>
@@ -329,8 +371,7 @@ void Planner<T>::AddConvolution(const Node& node, size_t index, const Place& to)
 template <typename T>
 void Planner<T>::ForwardConvolution(const Node& node, size_t index) {
   const int x = node.op.inputs[0], y = node.op.output;
-  convolutions_.emplace_back(node.op, LayoutOf(x), LayoutOf(y), kType, x == graph_.input,
-                             Name(node));
+  convolutions_.emplace_back(node.op, LayoutOf(x), LayoutOf(y), kType, IsPlanes(x), Name(node));
   Convolution& convolution = convolutions_.back();
   convolution_of_[index] = &convolution;
   if (graph_.training) {
@@ -565,11 +606,11 @@ void Planner<T>::ForwardDropout(const Node& node, size_t index) {
 
 template <typename T>
 void Planner<T>::Loss() {
-  const Place logits = At(graph_.output), gradient = steps_.NewBuffer(n_ * classes_);
-  steps_.Add("loss", {logits, gradient}, [=, n = n_, classes = classes_](const Frame& frame) {
+  const Place logits = At(graph_.output), gradient = steps_.NewBuffer(n_ * outputs_);
+  steps_.Add("loss", {logits, gradient}, [=, n = n_, classes = outputs_](const Frame& frame) {
     frame.run.loss = CrossEntropy(frame.run.labels, classes, frame.run.class_weights, frame[logits],
                                   frame[gradient]);
-    if (frame.run.logits != nullptr) std::copy_n(frame[logits], n * classes, frame.run.logits);
+    if (frame.run.outputs != nullptr) std::copy_n(frame[logits], n * classes, frame.run.outputs);
   });
   AddGradient(graph_.output, gradient);
 }
@@ -664,7 +705,7 @@ Place Planner<T>::Again(int tensor) {
   const Node& node = nodes_[static_cast<size_t>(maker)];
   Place& again = again_[static_cast<size_t>(tensor)];
   if (again) return again;
-  if (kWide && node.op.kind == OpKind::kConvolution && node.op.inputs[0] == graph_.input) {
+  if (kWide && node.op.kind == OpKind::kConvolution && IsPlanes(node.op.inputs[0])) {
     again = NewTensor(tensor);
     AddConvolution(node, static_cast<size_t>(maker), again);
     return again;
@@ -708,7 +749,7 @@ void Planner<T>::BackwardConvolution(const Node& node, size_t index) {
   }
   Convolution& convolution = *convolution_of_[index];
   convolution.AddBackwardWeights(steps_, Again(x), dy);
-  if (x == graph_.input) return;
+  if (!HasGradient(x)) return;
   const Place dx = NewTensor(x);
   convolution.AddBackwardData(steps_, dy, dx);
   AddGradient(x, dx);
@@ -752,16 +793,18 @@ void Planner<T>::BackwardNorm(const Node& node, size_t index) {
                if (op.weight != kNone)
                  std::copy_n(sum_dx, layout.channels, frame.run.gradients + op.weight);
              });
-  const Place d1 = to_residual ? masked : first.place, d2 = to_residual ? Place{} : second.place;
-  const bool may_overwrite = !to_residual && (!first.shared || (second.place && !second.shared));
-  const Place dx = !may_overwrite ? NewTensor(x) : !first.shared ? first.place : second.place;
-  steps_.Add("normalise backward " + Name(node), {from, arrays.place, output, d1, d2, dx},
-             [=](const Frame& frame) {
-               NormBackwardApply<T>(layout, norm(frame), frame.As<T>(d1), frame.As<T>(d2),
-                                    /*mask=*/!to_residual, arrays.Get(frame, kSumD),
-                                    arrays.Get(frame, kSumDx), frame.As<T>(dx));
-             });
-  AddGradient(x, dx);
+  if (HasGradient(x)) {
+    const Place d1 = to_residual ? masked : first.place, d2 = to_residual ? Place{} : second.place;
+    const bool may_overwrite = !to_residual && (!first.shared || (second.place && !second.shared));
+    const Place dx = !may_overwrite ? NewTensor(x) : !first.shared ? first.place : second.place;
+    steps_.Add("normalise backward " + Name(node), {from, arrays.place, output, d1, d2, dx},
+               [=](const Frame& frame) {
+                 NormBackwardApply<T>(layout, norm(frame), frame.As<T>(d1), frame.As<T>(d2),
+                                      /*mask=*/!to_residual, arrays.Get(frame, kSumD),
+                                      arrays.Get(frame, kSumDx), frame.As<T>(dx));
+               });
+    AddGradient(x, dx);
+  }
   if (to_residual) AddGradient(node.residual, masked);
 }
 
@@ -831,6 +874,7 @@ void Planner<T>::BackwardLinear(const Node& node) {
       d_bias[c] = static_cast<float>(sum);
     }
   });
+  if (!HasGradient(x)) return;
   const Place dx = NewTensor(x);
   steps_.Add("backward data " + Name(node), {dy, dx}, [=](const Frame& frame) {
     const dnnl::status status = dnnl::sgemm('N', 'N', n, in, out, 1.0f, frame[dy], out,

@@ -18,7 +18,7 @@ namespace manako::fused {
 
 struct PlanRun {
   float* arena = nullptr;                 // arena_floats() of it, 64-byte aligned
-  const float* images = nullptr;          // [n][h][w][3]
+  const float* inputs = nullptr;          // images [n][h][w][3], or features: see Graph::features
   std::span<const int64_t> labels;        // n of them; training only
   std::span<const double> class_weights;  // of the loss; empty: all 1
   float* values = nullptr;  // the model's flat array; training updates the running statistics in it
@@ -28,7 +28,7 @@ struct PlanRun {
                         // the same values
   // Results.
   double loss = 0;
-  float* logits = nullptr;  // [n][classes]; may be null
+  float* outputs = nullptr;  // logits [n][classes], or features [n][c][h][w]; may be null
 };
 
 // What images (activations and their gradients) are kept in, and convolutions multiply; sums are
@@ -46,7 +46,7 @@ class Plan {
 
   virtual int64_t arena_floats() const = 0;
   virtual int64_t batch() const = 0;
-  virtual int64_t classes() const = 0;
+  virtual int64_t outputs() const = 0;  // numbers that each input gives
   // Throws dnnl::error where oneDNN fails, which is out of memory or our own bug.
   virtual void Run(PlanRun& run) = 0;
   // A line for each step: what, by which implementation, and the milliseconds that it took since

@@ -70,6 +70,13 @@ struct Case {
   // How much more than libtorch's own rounding a gradient may be off. In a deep network a single
   // pixel whose maximum, or whose sign, two ways to round see differently moves gradients visibly.
   double margin = 3;
+  Shape features = {};  // of one input; empty: images
+  Shape input() const {
+    if (features.empty()) return {n, 3, side, side};
+    Shape shape = {n};
+    shape.insert(shape.end(), features.begin(), features.end());
+    return shape;
+  }
 };
 
 FlatArray RandomImages(int64_t n, int64_t side) {
@@ -83,6 +90,19 @@ at::Tensor AsTensor(FlatArray& images, int64_t n, int64_t side) {
   return at::from_blob(images.data(), {n, side, side, 3}, at::kFloat)
       .permute({0, 3, 1, 2})
       .to(at::kDouble);
+}
+
+FlatArray RandomInputs(const Case& c) {
+  if (c.features.empty()) return RandomImages(c.n, c.side);
+  FlatArray inputs(Elements(c.input()));
+  Random random(7, "features");
+  for (float& value : inputs.values()) value = static_cast<float>(random.Normal());
+  return inputs;
+}
+
+at::Tensor AsTensor(FlatArray& inputs, const Case& c) {
+  if (c.features.empty()) return AsTensor(inputs, c.n, c.side);
+  return at::from_blob(inputs.data(), c.input(), at::kFloat).to(at::kDouble);
 }
 
 torch::jit::Module CopyAs(Network& network, at::ScalarType type) {
@@ -115,7 +135,7 @@ TorchStep StepWithLibtorch(Network& network, const Case& c, FlatArray& images,
   }
   TorchStep step;
   at::autocast::set_cpu_enabled(autocast);
-  step.logits = module.forward({AsTensor(images, c.n, c.side).to(type)}).toTensor().to(type);
+  step.logits = module.forward({AsTensor(images, c).to(type)}).toTensor().to(type);
   at::autocast::set_cpu_enabled(false);
   at::autocast::clear_cache();
   step.loss = at::cross_entropy_loss(step.logits, at::from_blob(labels.data(), {c.n}, at::kLong),
@@ -130,11 +150,11 @@ TorchStep StepWithLibtorch(Network& network, const Case& c, FlatArray& images,
 // libtorch's own step in the same precision says how much is to be expected.
 void ExpectStepAsLibtorch(Network& network, const Case& c, Precision precision) {
   const double least = LeastTolerance(precision);
-  FlatArray images = RandomImages(c.n, c.side);
+  FlatArray images = RandomInputs(c);
   std::vector<int64_t> labels;
   for (int64_t i = 0; i < c.n; ++i) labels.push_back(i % c.classes);
 
-  const auto graph = ReadGraph(network, c.n, c.side, c.side, /*training=*/true);
+  const auto graph = ReadGraph(network, c.input(), /*training=*/true, !c.features.empty());
   ASSERT_TRUE(graph.ok()) << graph.status();
   const FlatArray before = network.values().Clone();
   const auto plan = Plan::Make(*graph, network.spec()->parameter_extent(), precision);
@@ -156,12 +176,12 @@ void ExpectStepAsLibtorch(Network& network, const Case& c, Precision precision) 
   FlatArray logits(c.n * c.classes);
   PlanRun run;
   run.arena = arena.data();
-  run.images = images.data();
+  run.inputs = images.data();
   run.labels = labels;
   run.class_weights = c.class_weights;
   run.values = network.values().data();
   run.gradients = network.gradients().data();
-  run.logits = logits.data();
+  run.outputs = logits.data();
   (*plan)->Run(run);
 
   const double logits_tolerance =
@@ -195,22 +215,22 @@ void ExpectStepAsLibtorch(Network& network, const Case& c, Precision precision) 
 }
 
 void ExpectInferenceAsLibtorch(Network& network, const Case& c, Precision precision) {
-  FlatArray images = RandomImages(c.n, c.side);
-  const auto graph = ReadGraph(network, c.n, c.side, c.side, /*training=*/false);
+  FlatArray images = RandomInputs(c);
+  const auto graph = ReadGraph(network, c.input(), /*training=*/false, !c.features.empty());
   ASSERT_TRUE(graph.ok()) << graph.status();
   const auto plan = Plan::Make(*graph, network.spec()->parameter_extent(), precision);
   ASSERT_TRUE(plan.ok()) << plan.status();
   const at::NoGradGuard no_grad;
   torch::jit::Module oracle = CopyAs(network, at::kDouble);
-  const at::Tensor expected = oracle.forward({AsTensor(images, c.n, c.side)}).toTensor();
+  const at::Tensor expected = oracle.forward({AsTensor(images, c)}).toTensor();
   FlatArray arena((*plan)->arena_floats());
   for (float& value : arena.values()) value = NAN;
-  FlatArray logits(c.n * c.classes);
+  FlatArray logits(c.n * (*plan)->outputs());
   PlanRun run;
   run.arena = arena.data();
-  run.images = images.data();
+  run.inputs = images.data();
   run.values = network.values().data();
-  run.logits = logits.data();
+  run.outputs = logits.data();
   for (const bool prepare : {true, false}) {
     run.prepare = prepare;
     std::fill_n(logits.data(), logits.size(), NAN);
@@ -396,7 +416,7 @@ TEST(PlanTest, Dropout) {
   const auto network = FromDef(builder.Build(), 8);
   const int64_t n = 500;
   FlatArray images = RandomImages(n, 16);
-  const auto graph = *ReadGraph(*network, n, 16, 16, true);
+  const auto graph = *ReadGraph(*network, {n, 3, 16, 16}, true);
   const auto plan = *Plan::Make(graph, network->spec()->parameter_extent());
   const TensorSpec& weight = *network->spec()->Find("last.weight");
   const TensorSpec& bias = *network->spec()->Find("last.bias");
@@ -410,11 +430,11 @@ TEST(PlanTest, Dropout) {
     std::vector<float> logits(static_cast<size_t>(n * 8));
     PlanRun run;
     run.arena = arena.data();
-    run.images = images.data();
+    run.inputs = images.data();
     run.labels = labels;
     run.values = network->values().data();
     run.gradients = network->gradients().data();
-    run.logits = logits.data();
+    run.outputs = logits.data();
     run.dropout_seed = seed;
     plan->Run(run);
     return logits;
@@ -442,7 +462,7 @@ TEST(PlanTest, ReadsWhatLibtorchHasRun) {
   const auto network = *Network::Create({"resnet18", 2});
   const at::NoGradGuard no_grad;
   network->Forward(at::zeros({1, 3, 64, 64}));
-  const auto graph = ReadGraph(*network, 2, 64, 64, true);
+  const auto graph = ReadGraph(*network, {2, 3, 64, 64}, true);
   ASSERT_TRUE(graph.ok()) << graph.status();
   EXPECT_EQ(graph->shapes[static_cast<size_t>(graph->output)], (Shape{2, 2}));
 }
@@ -454,7 +474,7 @@ TEST(PlanTest, NamesWhatItDoesNotKnow) {
                                         for (const std::string& line : lines) net.Line(line);
                                       }),
                                  3);
-    const auto graph = ReadGraph(*network, 2, 32, 32, true);
+    const auto graph = ReadGraph(*network, {2, 3, 32, 32}, true);
     if (!graph.ok()) return std::string(graph.status().message());
     const auto plan = Plan::Make(*graph, network->spec()->parameter_extent());
     return plan.ok() ? std::string() : std::string(plan.status().message());
@@ -473,14 +493,9 @@ TEST(PlanTest, NamesWhatItDoesNotKnow) {
 
 class NetworksTest : public testing::TestWithParam<std::string> {};
 
-TEST_P(NetworksTest, StepAndInferenceAsLibtorch) {
-  NetworkOptions options{GetParam(), 3, 0};
-  const auto network = *Network::Create(options);
+std::unique_ptr<Network> Create(const NetworkOptions& options) {
+  auto network = *Network::Create(options);
   network->Initialise(3);
-  Case c;
-  c.n = 4;
-  c.side = GetParam() == "cnn3" ? 64 : 96;
-  c.margin = 10;
   // Statistics other than 0 and 1.
   for (const TensorSpec& tensor : network->spec()->tensors()) {
     if (tensor.kind != TensorKind::kBuffer) continue;
@@ -488,10 +503,57 @@ TEST_P(NetworksTest, StepAndInferenceAsLibtorch) {
     for (int64_t i = 0; i < tensor.size; ++i)
       network->values().data()[tensor.offset + i] = static_cast<float>(random.Uniform(0.5, 1.5));
   }
+  return network;
+}
+
+TEST_P(NetworksTest, StepAndInferenceAsLibtorch) {
+  const auto network = Create({GetParam(), 3, 0});
+  Case c;
+  c.n = 4;
+  c.side = GetParam() == "cnn3" ? 64 : 96;
+  c.margin = 10;
   for (const Precision precision : Precisions()) {
     SCOPED_TRACE(precision == Precision::kFloat32 ? "float32" : "bfloat16");
     ExpectInferenceAsLibtorch(*network, c, precision);
     ExpectStepAsLibtorch(*network, c, precision);
+  }
+}
+
+// Both parts of networks that are divided: a trunk's features, and a head's training on features,
+// of which nobody asks a gradient. The layers begin with all kinds of operations.
+TEST(PartsTest, TrunkAndHeadAsLibtorch) {
+  for (const auto& [name, layers] : std::map<std::string, std::vector<std::string>>{
+           {"cnn3", {"features.3", "classifier", "classifier.1", "classifier.4"}},
+           {"resnet18", {"bn1", "layer1", "layer2.1", "layer4", "fc"}},
+           {"squeezenet1_1", {"features.3", "features.9", "features.12", "classifier"}},
+           {"mobilenet_v3_small", {"features.1", "features.8", "features.12", "classifier"}},
+           {"densenet121",
+            {"features.denseblock2", "features.denseblock4", "features.norm5", "classifier"}}}) {
+    for (const std::string& layer : layers) {
+      SCOPED_TRACE(name + " until " + layer);
+      NetworkOptions options{name, 3, 0};
+      options.layer = layer;
+      options.part = NetworkPart::kTrunk;
+      const auto trunk = Create(options);
+      options.part = NetworkPart::kHead;
+      const auto head = Create(options);
+      Case c;
+      c.n = 4;
+      c.side = name == "cnn3" ? 64 : 96;
+      c.margin = 10;
+      Case behind = c;
+      {
+        const at::NoGradGuard no_grad;
+        const auto shape = trunk->Forward(at::zeros({1, 3, c.side, c.side})).sizes().vec();
+        behind.features.assign(shape.begin() + 1, shape.end());
+      }
+      for (const Precision precision : Precisions()) {
+        SCOPED_TRACE(precision == Precision::kFloat32 ? "float32" : "bfloat16");
+        ExpectInferenceAsLibtorch(*trunk, c, precision);
+        ExpectInferenceAsLibtorch(*head, behind, precision);
+        ExpectStepAsLibtorch(*head, behind, precision);
+      }
+    }
   }
 }
 

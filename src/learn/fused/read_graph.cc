@@ -569,11 +569,13 @@ class Reader {
 
 }  // namespace
 
-absl::StatusOr<Graph> ReadGraph(Network& network, int64_t n, int64_t height, int64_t width,
-                                bool training) {
+absl::StatusOr<Graph> ReadGraph(Network& network, const Shape& input, bool training,
+                                bool features) {
   try {
     network.SetTraining(training);
-    return Reader(network, training).Read(network.module(), {n, 3, height, width});
+    Graph graph = Reader(network, training).Read(network.module(), input);
+    graph.features = features;
+    return graph;
   } catch (const Refusal& refusal) {
     return absl::UnimplementedError(refusal.what);
   } catch (const std::exception& error) {

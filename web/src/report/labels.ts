@@ -77,6 +77,8 @@ export const kProtocol = new Map<string, Text>([
   ["scale", { en: "Augmentation: scale (1 ±)", ja: "データ拡張：拡大縮小（1±）" }],
   ["brightness", { en: "Augmentation: brightness (±)", ja: "データ拡張：明るさ（±）" }],
   ["contrast", { en: "Augmentation: contrast (1 ±)", ja: "データ拡張：コントラスト（1±）" }],
+  ["freeze", { en: "Frozen layers", ja: "固定する層" }],
+  ["feature_variants", { en: "Augmented variants of an image with frozen layers", ja: "層を固定するときの画像ごとの拡張数" }],
   ["rounds", { en: "Rounds", ja: "ラウンド数" }],
   ["strategy", { en: "Aggregation strategy", ja: "集約方式" }],
   ["weighting", { en: "Weight of a site", ja: "施設の重み" }],

@@ -20,6 +20,7 @@ const kLines = [
   "learning rate: the usual one, schedule cosine",
   "optimiser: adam, weight decay 0.0001",
   "augmentation: yes",
+  "frozen: until features.10",
 ];
 
 // The lines of leaves.cc itself, with its places filled in.

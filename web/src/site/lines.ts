@@ -24,6 +24,7 @@ const kForms: [RegExp, string][] = [
   [/^learning rate: (.+), schedule (.+)$/, "学習率：$1（スケジュール $2）"],
   [/^optimiser: (.+), weight decay (.+)$/, "最適化手法：$1（荷重減衰 $2）"],
   [/^augmentation: (yes|no)$/, "データ拡張：$1"],
+  [/^frozen: until (.+)$/, "固定する層：$1 の手前まで"],
   [
     /^after each round: what training changed in the model's parameters \((\w+)\), how many images they come from, the norm of the change, and the training loss$/,
     "各ラウンド後：訓練によるモデルパラメータの変化（$1）、その画像数、変化のノルム、訓練損失",
