@@ -7,7 +7,7 @@
 #
 # For developers: build; sanitize (tests under the address, undefined and thread sanitizers);
 # soak (the federation under crashes, hostile peers, bad lines and bad disks, all of it);
-# fuzz [SECONDS] (each fuzz target for so long, 60 by default); format [--check] (clang-format).
+# fuzz [SECONDS [NAME...]] (each fuzz target, or these, for so long, 60 by default); format [--check] (clang-format).
 set -euo pipefail
 cd_here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${MANAKO_BUILD:-$cd_here/build}
@@ -157,19 +157,38 @@ soak() {
     mapfile -t -O "${#summary[@]}" summary < <(grep -E '^[0-9]+ (processes|kills|times|connections)|^\[  (PASSED|FAILED|SKIPPED) ' "$log" | sed 's/^/        /')
     mapfile -t -O "${#summary[@]}" summary < <(grep -B 1 -E '^\[  SKIPPED \] .*ms\)' "$log" | grep -v -E '^\[|^--' | sed 's/^/        skipped: /' || true)
   done
+  # What strangers and sites send, for ten minutes each.
+  local handlers=(server_call upload server_answer array_file)
+  if (fuzz 600 "${handlers[@]}"); then
+    for name in "${handlers[@]}"; do
+      summary+=("passed  ${name}_fuzz, $(grep -o -E 'Done [0-9]+ runs in [0-9]+ second' "$build-fuzz/fuzz/$name.log")s")
+    done
+  else
+    failed=1
+    summary+=("FAILED  fuzzing (above)")
+  fi
   printf '%s\n' "${summary[@]}"
   return "$failed"
 }
 
 # Every libFuzzer target for so many seconds, from the files beside its code (fuzz_corpus/NAME, or fuzz_corpus) and what
-# earlier calls have found. Ends with the first finding, whose input lies in the build folder.
+# earlier calls have found; with names, those targets alone. Ends with the first finding, whose input lies in the build folder.
 fuzz() {
   local seconds=${1:-60}
+  [ $# -gt 0 ] && shift
   [[ $seconds =~ ^[1-9][0-9]*$ ]] || { say "manako.sh fuzz: SECONDS must be a whole number, but is $seconds"; exit 2; }
   need clang libclang-rt-dev
   local folder=$build-fuzz source name found seeds
   local sources=()
-  mapfile -t sources < <(cd "$cd_here" && find src -name '*_fuzz.cc' | sort)
+  if [ $# -gt 0 ]; then
+    for name in "$@"; do
+      source=$(cd "$cd_here" && find src -name "${name}_fuzz.cc")
+      [ -n "$source" ] || { say "manako.sh fuzz: no src/**/${name}_fuzz.cc"; exit 2; }
+      sources+=("$source")
+    done
+  else
+    mapfile -t sources < <(cd "$cd_here" && find src -name '*_fuzz.cc' | sort)
+  fi
   local targets=()
   for source in "${sources[@]}"; do targets+=("$(basename "$source" .cc)"); done
   CC=clang CXX=clang++ configure_and_build "$folder" "${targets[@]}" -- -DMANAKO_FUZZ=ON -DMANAKO_SANITIZE=address,undefined
@@ -211,7 +230,7 @@ case "${1:-}" in
   build) configure_and_build "$build" ;;
   sanitize) sanitize ;;
   soak) soak ;;
-  fuzz) fuzz "${2:-}" ;;
+  fuzz) fuzz "${@:2}" ;;
   format) format "${2:-}" ;;
   '')
     sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
