@@ -21,6 +21,7 @@
 #include "base/random.h"
 #include "core/image_store.h"
 #include "learn/batch_loader.h"
+#include "learn/fused/convolution.h"
 #include "learn/fused/plan.h"
 #include "learn/fused/read_graph.h"
 #include "learn/networks.h"
@@ -128,25 +129,33 @@ class Alone {
                : memory::dims{g, out[1] / g, in[1] / g, op.kernel[0], op.kernel[1]};
     const auto x = any({in[0], in[1], in[2], in[3]}), w = any(weights),
                y = any({out[0], out[1], out[2], out[3]});
-    constexpr auto kDirect = dnnl::algorithm::convolution_direct;
+    auto algorithm =
+        type_ == memory::data_type::f32 && fused::MayUseWinograd(op, in, out, graph.training)
+            ? dnnl::algorithm::convolution_winograd
+            : dnnl::algorithm::convolution_direct;
     const auto kind =
         graph.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-    const dnnl::convolution_forward::primitive_desc forward(
-        {kind, kDirect, x, w, y, stride, padding, padding}, engine_);
+    dnnl::convolution_forward::primitive_desc forward;
+    try {
+      forward = {{kind, algorithm, x, w, y, stride, padding, padding}, engine_};
+    } catch (const dnnl::error&) {  // no Winograd here
+      algorithm = dnnl::algorithm::convolution_direct;
+      forward = {{kind, algorithm, x, w, y, stride, padding, padding}, engine_};
+    }
     AddPrimitive(dnnl::convolution_forward(forward), {{DNNL_ARG_SRC, forward.src_desc()},
                                                       {DNNL_ARG_WEIGHTS, forward.weights_desc()},
                                                       {DNNL_ARG_DST, forward.dst_desc()}});
     if (!graph.training) return;
     const dnnl::convolution_backward_weights::primitive_desc by_weights(
-        {kDirect, x, any_of(memory::data_type::f32, weights), y, stride, padding, padding}, engine_,
-        forward);
+        {algorithm, x, any_of(memory::data_type::f32, weights), y, stride, padding, padding},
+        engine_, forward);
     AddPrimitive(dnnl::convolution_backward_weights(by_weights),
                  {{DNNL_ARG_SRC, by_weights.src_desc()},
                   {DNNL_ARG_DIFF_WEIGHTS, by_weights.diff_weights_desc()},
                   {DNNL_ARG_DIFF_DST, by_weights.diff_dst_desc()}});
     if (op.inputs[0] == graph.input) return;
     const dnnl::convolution_backward_data::primitive_desc by_data(
-        {kDirect, x, w, y, stride, padding, padding}, engine_, forward);
+        {algorithm, x, w, y, stride, padding, padding}, engine_, forward);
     AddPrimitive(dnnl::convolution_backward_data(by_data),
                  {{DNNL_ARG_DIFF_SRC, by_data.diff_src_desc()},
                   {DNNL_ARG_WEIGHTS, by_data.weights_desc()},
@@ -237,10 +246,10 @@ void Stall(const Setting& setting, NetworkPool* pool) {
   BatchPlan plan;
   plan.epochs = 1 << 20;
   plan.batches_per_epoch = kBatches;
-  plan.augment = true;
+  const PixelSource source(&store, {}, AugmentConfig());
   double preparing = 0;
   {
-    BatchLoader loader(examples, plan, {}, 0);
+    BatchLoader loader(examples, plan, source, 0);
     Batch batch;
     loader.Next(batch);
     preparing = Measure(setting.seconds / 4, [&] { loader.Next(batch); }).seconds;
@@ -257,7 +266,7 @@ void Stall(const Setting& setting, NetworkPool* pool) {
       if (!engine.ok()) Die(std::string(engine.status().message()));
       (*engine)->Load(**initial);
       (*engine)->BeginTraining(1);
-      BatchLoader loader(examples, plan, {}, 1);
+      BatchLoader loader(examples, plan, source, 1);
       Batch batch;
       double own_waited = 0, began = 0;
       int64_t own_steps = -2;  // the first ones warm up
@@ -267,7 +276,7 @@ void Stall(const Setting& setting, NetworkPool* pool) {
         if (own_steps > 1 && before - began > setting.seconds) break;
         loader.Next(batch);
         if (own_steps >= 0) own_waited += Now() - before;
-        const Engine::Images input = {&batch, setting.side, setting.side};
+        const Engine::Inputs input = {&batch, source.shape()};
         if (const auto loss = (*engine)->Step(input, {}); !loss.ok())
           Die(std::string(loss.status().message()));
       }

@@ -1,5 +1,6 @@
 #include "learn/fused/convolution.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "learn/fused/weight_gradient.h"
@@ -11,7 +12,6 @@ using dnnl::memory;
 using Tag = memory::format_tag;
 using Type = memory::data_type;
 constexpr auto kFloat = Type::f32;
-constexpr auto kDirect = dnnl::algorithm::convolution_direct;
 
 memory::dims Dims(const Pair& pair) { return {pair[0], pair[1]}; }
 
@@ -19,6 +19,20 @@ memory::dims Dims(const Pair& pair) { return {pair[0], pair[1]}; }
 memory::dims Dilation(const Op& op) { return {op.dilation[0] - 1, op.dilation[1] - 1}; }
 
 }  // namespace
+
+bool MayUseWinograd(const Op& op, const Shape& in, const Shape& out, bool training) {
+  // Where it begins to pay, measured on one core: enough pixels, and no large part of the tiles of
+  // 4x4 pixels outside. In training, where weights are transformed at every step and so are their
+  // gradients, they must be few beside the images: many take more memory than they save time.
+  constexpr int64_t kChannels = 32, kPixelsInTraining = 784, kPixelsInInference = 196;
+  const int64_t pixels = out[2] * out[3],
+                tiles = ((out[2] + 3) / 4) * ((out[3] + 3) / 4);  // of an image
+  return op.kernel == Pair{3, 3} && op.stride == Pair{1, 1} && op.padding == Pair{1, 1} &&
+         op.dilation == Pair{1, 1} && op.groups == 1 && std::min(in[1], out[1]) >= kChannels &&
+         out[0] * pixels >= (training ? kPixelsInTraining : kPixelsInInference) &&
+         10 * pixels >= 6 * 16 * tiles &&
+         (!training || in[1] * out[1] < 2 * out[0] * tiles * (in[1] + out[1]));
+}
 
 memory::desc Convolution::Describe(const Layout& layout) const {
   const memory::dims dims = {layout.n, layout.channels, layout.height, layout.width};
@@ -52,7 +66,7 @@ Place Convolution::Reordered(Steps& steps, const Place& plain, const memory::des
   return to;
 }
 
-void Convolution::AddForward(Steps& steps, const Forward& forward) {
+void Convolution::Describe(const Steps& steps, const Forward& forward, dnnl::algorithm algorithm) {
   const memory::desc bias =
       forward.bias ? memory::desc({out_.channels}, kFloat, Tag::x) : memory::desc();
   dnnl::primitive_attr attributes = UserScratchpad();
@@ -62,17 +76,46 @@ void Convolution::AddForward(Steps& steps, const Forward& forward) {
   attributes.set_post_ops(behind);
   const auto kind =
       forward.training ? dnnl::prop_kind::forward_training : dnnl::prop_kind::forward_inference;
-  const dnnl::convolution_forward::desc wanted(kind, kDirect, Source(), AnyWeights(type_), bias,
-                                               Describe(out_), Dims(op_.stride), Dilation(op_),
-                                               Dims(op_.padding), Dims(op_.padding));
-  forward_ = dnnl::convolution_forward::primitive_desc(wanted, attributes, steps.engine());
+  const memory::dims stride = Dims(op_.stride), dilation = Dilation(op_),
+                     padding = Dims(op_.padding);
+  forward_ = {{kind, algorithm, Source(), AnyWeights(type_), bias, Describe(out_), stride, dilation,
+               padding, padding},
+              attributes,
+              steps.engine()};
+  if (!forward.training) return;
+  by_weights_ = {
+      {algorithm, Source(), AnyWeights(kFloat), Describe(out_), stride, dilation, padding, padding},
+      UserScratchpad(),
+      steps.engine(),
+      forward_};
+  if (planar_) return;  // images have no gradient
+  by_data_ = {
+      {algorithm, Source(), AnyWeights(type_), Describe(out_), stride, dilation, padding, padding},
+      UserScratchpad(),
+      steps.engine(),
+      forward_};
+}
+
+void Convolution::AddForward(Steps& steps, const Forward& forward) {
+  bool described = false;
+  if (type_ == kFloat && !planar_ &&
+      MayUseWinograd(op_, {in_.n, in_.channels, in_.height, in_.width},
+                     {out_.n, out_.channels, out_.height, out_.width}, forward.training)) {
+    try {
+      Describe(steps, forward, dnnl::algorithm::convolution_winograd);
+      described = true;
+    } catch (const dnnl::error&) {
+      // Not on this processor, or not with what is fused to it.
+    }
+  }
+  if (!described) Describe(steps, forward, dnnl::algorithm::convolution_direct);
   steps.set_preparing(!forward.training);
   const Place weight = Reordered(steps, forward.weight, forward_.weights_desc());
   steps.set_preparing(false);
   steps.AddPrimitive(name_, dnnl::convolution_forward(forward_), forward_,
                      {{DNNL_ARG_SRC, forward_.src_desc(), forward.x},
                       {DNNL_ARG_WEIGHTS, forward_.weights_desc(), weight},
-                      {DNNL_ARG_BIAS, bias, forward.bias},
+                      {DNNL_ARG_BIAS, forward_.bias_desc(), forward.bias},
                       {DNNL_ARG_DST, forward_.dst_desc(), forward.y}});
 }
 
@@ -86,12 +129,7 @@ void Convolution::AddBackwardWeights(Steps& steps, const Place& x, const Place& 
               });
     return;
   }
-  const dnnl::convolution_backward_weights::desc wanted(
-      kDirect, Source(), AnyWeights(kFloat), Describe(out_), Dims(op_.stride), Dilation(op_),
-      Dims(op_.padding), Dims(op_.padding));
-  const dnnl::convolution_backward_weights::primitive_desc description(wanted, UserScratchpad(),
-                                                                       steps.engine(), forward_);
-  if (std::string(description.impl_info_str()).starts_with("ref") && IsDepthwise(op_, in_, out_)) {
+  if (std::string(by_weights_.impl_info_str()).starts_with("ref") && IsDepthwise(op_, in_, out_)) {
     steps.Add(name_ + " backward weights own", {x, dy},
               [op = op_, in = in_, out = out_, type = type_, x, dy](const Frame& frame) {
                 float* const gradient = frame.run.gradients + op.weight;
@@ -104,14 +142,14 @@ void Convolution::AddBackwardWeights(Steps& steps, const Place& x, const Place& 
               });
     return;
   }
-  const memory::desc blocked = description.diff_weights_desc(), plain = PlainWeights();
+  const memory::desc blocked = by_weights_.diff_weights_desc(), plain = PlainWeights();
   const Place target = Place::Gradients(op_.weight);
   const Place result =
       blocked == plain ? target : steps.NewBuffer(static_cast<int64_t>(blocked.get_size() + 3) / 4);
-  steps.AddPrimitive(name_ + " backward weights", dnnl::convolution_backward_weights(description),
-                     description,
-                     {{DNNL_ARG_SRC, description.src_desc(), x},
-                      {DNNL_ARG_DIFF_DST, description.diff_dst_desc(), dy},
+  steps.AddPrimitive(name_ + " backward weights", dnnl::convolution_backward_weights(by_weights_),
+                     by_weights_,
+                     {{DNNL_ARG_SRC, by_weights_.src_desc(), x},
+                      {DNNL_ARG_DIFF_DST, by_weights_.diff_dst_desc(), dy},
                       {DNNL_ARG_DIFF_WEIGHTS, blocked, result}});
   if (blocked == plain) return;
   const dnnl::reorder::primitive_desc reorder(steps.engine(), blocked, steps.engine(), plain,
@@ -121,17 +159,11 @@ void Convolution::AddBackwardWeights(Steps& steps, const Place& x, const Place& 
 }
 
 void Convolution::AddBackwardData(Steps& steps, const Place& dy, const Place& dx) {
-  const dnnl::convolution_backward_data::desc wanted(
-      kDirect, Source(), AnyWeights(type_), Describe(out_), Dims(op_.stride), Dilation(op_),
-      Dims(op_.padding), Dims(op_.padding));
-  const dnnl::convolution_backward_data::primitive_desc description(wanted, UserScratchpad(),
-                                                                    steps.engine(), forward_);
-  const Place weight = Reordered(steps, Place::Values(op_.weight), description.weights_desc());
-  steps.AddPrimitive(name_ + " backward data", dnnl::convolution_backward_data(description),
-                     description,
-                     {{DNNL_ARG_DIFF_DST, description.diff_dst_desc(), dy},
-                      {DNNL_ARG_WEIGHTS, description.weights_desc(), weight},
-                      {DNNL_ARG_DIFF_SRC, description.diff_src_desc(), dx}});
+  const Place weight = Reordered(steps, Place::Values(op_.weight), by_data_.weights_desc());
+  steps.AddPrimitive(name_ + " backward data", dnnl::convolution_backward_data(by_data_), by_data_,
+                     {{DNNL_ARG_DIFF_DST, by_data_.diff_dst_desc(), dy},
+                      {DNNL_ARG_WEIGHTS, by_data_.weights_desc(), weight},
+                      {DNNL_ARG_DIFF_SRC, by_data_.diff_src_desc(), dx}});
 }
 
 }  // namespace manako::fused

@@ -8,6 +8,7 @@
 #include <torch/script.h>
 
 #include <cmath>
+#include <dnnl.hpp>
 #include <map>
 #include <string>
 #include <vector>
@@ -278,6 +279,58 @@ TEST(PlanTest, Convolutions) {
         if (relu) net.Relu();
       }));
     }
+  }
+}
+
+// Sizes at which Winograd's convolutions are taken where the processor has them: whole tiles of 4x4
+// pixels and cut ones, with all that is fused to them.
+TEST(PlanTest, ConvolutionsByWinograd) {
+  for (const int64_t side : {28, 27, 25}) {
+    SCOPED_TRACE(side);
+    Case c;
+    c.side = side;
+    c.n = 4;
+    for (const bool bias : {false, true}) {
+      ExpectAsLibtorch(
+          Wrap(32, 64,
+               [&](ModuleBuilder& net) {
+                 net.Relu();
+                 net.Conv("conv", {.in = 32, .out = 64, .kernel = 3, .padding = 1, .bias = bias});
+                 net.Relu();
+               }),
+          c);
+    }
+    ExpectAsLibtorch(
+        Wrap(
+            48, 48,
+            [&](ModuleBuilder& net) {
+              net.Relu().Line("identity = x");
+              net.Conv("one", {.in = 48, .out = 48, .kernel = 3, .padding = 1})
+                  .BatchNorm("n1", 48)
+                  .Relu();
+              net.Conv("two", {.in = 48, .out = 48, .kernel = 3, .padding = 1}).BatchNorm("n2", 48);
+              net.Line("x += identity").Relu();
+            }),
+        c);
+  }
+  // That they are taken.
+  const auto network =
+      FromDef(Wrap(32, 32,
+                   [](ModuleBuilder& net) {
+                     net.Conv("conv", {.in = 32, .out = 32, .kernel = 3, .padding = 1});
+                   }),
+              3);
+  for (const bool training : {false, true}) {
+    const auto graph = ReadGraph(*network, {4, 3, 28, 28}, training);
+    ASSERT_TRUE(graph.ok()) << graph.status();
+    const auto plan = Plan::Make(*graph, network->spec()->parameter_extent(), Precision::kFloat32);
+    ASSERT_TRUE(plan.ok()) << plan.status();
+    const std::string profile = (*plan)->Profile();
+    constexpr int kCore = static_cast<int>(dnnl::cpu_isa::avx512_core);  // values are sets of bits
+    const bool has = (static_cast<int>(dnnl::get_effective_cpu_isa()) & kCore) == kCore;
+    size_t steps = 0;
+    for (size_t at = 0; (at = profile.find("jit_wino_4x3", at)) != std::string::npos; ++at) ++steps;
+    EXPECT_EQ(steps, has ? (training ? 3u : 1u) : 0u) << profile;
   }
 }
 
