@@ -325,6 +325,23 @@ TEST_F(NetworkTest, APartitionHeals) {
   }
 }
 
+// An attempt to connect that has failed makes the next calls fail at once, while gRPC connects
+// again beside them: that must go on although nobody waits for it, however far the server is.
+TEST_F(NetworkTest, AServerThatComesBackFarAway) {
+  Relay relay({.to_port = port_, .delay_ms = 250});
+  relay.Refuse();
+  const auto channel = peers_[kSites[0]]->Connect("", nullptr, relay.port());
+  EXPECT_EQ(channel->Hello(0).status().code(), absl::StatusCode::kUnavailable);
+  relay.Admit();
+  int attempts = 0;
+  absl::Status status;
+  do {
+    std::this_thread::sleep_for(std::chrono::seconds(1));  // as a site does between attempts
+    status = channel->Hello(0).status();
+  } while (!status.ok() && ++attempts < 8);
+  EXPECT_TRUE(status.ok()) << status;
+}
+
 // Hospitals' proxies end a connection after a minute, whatever it does: here after two seconds, on
 // a line on which no transfer is done in that time.
 TEST_F(NetworkTest, AProxyThatCutsEveryConnection) {

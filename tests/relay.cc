@@ -111,6 +111,10 @@ void Relay::Accept() {
     if (::poll(&ready, 1, 20) <= 0) continue;
     const int client = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (client < 0) continue;
+    if (refuses_) {
+      Reset(client);
+      continue;
+    }
     const int number = ++connections_;
     const std::lock_guard lock(mutex_);
     servers_.emplace_back([this, client, number] { Serve(client, number); });

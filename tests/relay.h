@@ -40,6 +40,9 @@ class Relay {
   // Connections stay and nothing comes through, new ones included, until Heal().
   void Part() { parted_ = true; }
   void Heal() { parted_ = false; }
+  // New connections are reset at once, until Admit().
+  void Refuse() { refuses_ = true; }
+  void Admit() { refuses_ = false; }
   void ResetAll() { ++resets_; }
 
   int connections() const { return connections_; }
@@ -57,7 +60,7 @@ class Relay {
 
   const Options options_;
   int listener_ = -1, port_ = 0;
-  std::atomic<bool> ending_ = false, parted_ = false;
+  std::atomic<bool> ending_ = false, parted_ = false, refuses_ = false;
   std::atomic<int> resets_ = 0, connections_ = 0, cuts_ = 0;
   std::atomic<int64_t> cut_up_ = -1, cut_down_ = -1, most_up_ = 0, most_down_ = 0;
   std::thread acceptor_;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -29,6 +30,8 @@ namespace {
 
 constexpr int kProtocol = 1;
 constexpr auto kShortCall = std::chrono::seconds(60);
+// So long a call waits for a connection that is not there, each time that it is tried.
+constexpr auto kConnecting = std::chrono::seconds(2);
 // A transfer that is slower than this is given up and goes on at the offset reached, in case the
 // connection only looks alive.
 constexpr int64_t kSlowestBytesPerSecond = 4096;
@@ -160,8 +163,9 @@ struct GrpcChannel::Impl {
   PrivateKey key;
   std::atomic<bool> greeted = false;
   std::mutex mutex;
-  std::shared_ptr<v1::Federation::Stub>
-      current;  // holds its connection; another one once the certificate is renewed
+  // Others once the certificate is renewed.
+  std::shared_ptr<grpc::Channel> connection;
+  std::shared_ptr<v1::Federation::Stub> current;
   std::set<grpc::ClientContext*> open;
   bool cancelled = false;
 
@@ -170,18 +174,41 @@ struct GrpcChannel::Impl {
     tls.pem_root_certs = options.authority;
     tls.pem_cert_chain = options.certificate;
     tls.pem_private_key = key.ToPem().text();
-    current = v1::Federation::NewStub(
-        grpc::CreateCustomChannel(ToText(options.server), grpc::SslCredentials(tls), Arguments()));
+    connection =
+        grpc::CreateCustomChannel(ToText(options.server), grpc::SslCredentials(tls), Arguments());
+    current = v1::Federation::NewStub(connection);
   }
   std::shared_ptr<v1::Federation::Stub> stub() {
     const std::lock_guard lock(mutex);
     return current;
   }
 
-  // A call's context, known to Cancel() while the call lasts.
+  // gRPC moves a connection on only while somebody waits at it, and a call does not wait once an
+  // attempt to connect has failed: it fails at once. Between a site's attempts nobody would wait,
+  // so that a handshake over a slow line was never done before it was given up.
+  void AwaitConnection() {
+    const auto until = std::chrono::system_clock::now() + kConnecting;
+    for (;;) {
+      std::shared_ptr<grpc::Channel> channel;
+      {
+        const std::lock_guard lock(mutex);
+        if (cancelled) return;
+        channel = connection;
+      }
+      const grpc_connectivity_state state = channel->GetState(/*try_to_connect=*/true);
+      const auto now = std::chrono::system_clock::now();
+      if (state == GRPC_CHANNEL_READY || now >= until) return;
+      // In short turns, for Cancel().
+      channel->WaitForStateChange(state, std::min(until, now + std::chrono::milliseconds(100)));
+    }
+  }
+
+  // A call's context, known to Cancel() while the call lasts. Begins with a connection, if one can
+  // be had.
   class Call {
    public:
     Call(Impl* impl, std::chrono::milliseconds deadline) : impl_(impl) {
+      impl_->AwaitConnection();
       context_.set_deadline(std::chrono::system_clock::now() + deadline);
       const std::lock_guard lock(impl_->mutex);
       impl_->open.insert(&context_);
