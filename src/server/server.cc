@@ -56,6 +56,11 @@ struct Server::Upload {
   ~Upload() {
     if (fd >= 0) ::close(fd);
   }
+  // With another length it is another one: what was announced first must not bound it.
+  bool IsOf(const Submission& submission) const {
+    return run == submission.run && sha256 == submission.artifact.sha256 &&
+           bytes == submission.artifact.bytes;
+  }
   int64_t content_bytes() const { return bytes - static_cast<int64_t>(kArrayDigestBytes); }
   // The next bytes, which are or come at `size`.
   void Digest(std::string_view next) {
@@ -316,9 +321,7 @@ absl::StatusOr<std::shared_ptr<Server::Upload>> Server::UploadOf(const std::stri
   }
   const std::lock_guard lock(uploads_mutex_);
   std::shared_ptr<Upload>& upload = uploads_[site];
-  if (upload != nullptr && upload->run == submission.run &&
-      upload->sha256 == submission.artifact.sha256)
-    return upload;
+  if (upload != nullptr && upload->IsOf(submission)) return upload;
   // The name says what the part is of, so that one from before a restart is only gone on with if it
   // is the same update's.
   auto fresh = std::make_shared<Upload>();
@@ -373,8 +376,7 @@ absl::Status Server::AppendUpload(const std::string& site, const Submission& sub
     const auto found = uploads_.find(site);
     if (found != uploads_.end()) upload = found->second;
   }
-  if (upload == nullptr || upload->run != submission.run ||
-      upload->sha256 != submission.artifact.sha256) {
+  if (upload == nullptr || !upload->IsOf(submission)) {
     return FailedPrecondition("no upload of {} was begun", submission.artifact.sha256);
   }
   const std::lock_guard lock(upload->mutex);

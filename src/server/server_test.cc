@@ -313,6 +313,22 @@ TEST_F(ServerTest, AnUploadGoesOnAtItsOffset) {
   EXPECT_TRUE(Idle("east"));
 }
 
+TEST_F(ServerTest, WhatIsAnnouncedAnewBoundsAnUpload) {
+  Begin();
+  const auto task = Next<RoundTask>("east");
+  const Submission submission = Train(*task, "east", 1);
+  Submission other = submission;
+  other.artifact.bytes = 12;
+  EXPECT_EQ(server_->BeginUpload("east", submission)->offset, 0);
+  ASSERT_TRUE(server_->AppendUpload("east", submission, 0, std::string(10, 'x')).ok());
+  // The same hash with another length: no byte more than that.
+  EXPECT_EQ(server_->BeginUpload("east", other)->offset, 10);
+  EXPECT_EQ(server_->AppendUpload("east", other, 10, "xyz").code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(server_->AppendUpload("east", submission, 10, "x").code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
 TEST_F(ServerTest, HostileUpdatesAreRefusedAndSpoilNothing) {
   Begin();
   const auto task = Next<RoundTask>("east");
