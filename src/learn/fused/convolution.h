@@ -3,7 +3,9 @@
 #define MANAKO_LEARN_FUSED_CONVOLUTION_H_
 
 #include <dnnl.hpp>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "learn/fused/graph.h"
 #include "learn/fused/layout.h"
@@ -43,12 +45,30 @@ class Convolution {
   void AddBackwardData(Steps& steps, const Place& dy, const Place& dx);
 
  private:
+  // What oneDNN makes of so many images.
+  struct Primitives {
+    dnnl::convolution_forward::primitive_desc forward;
+    dnnl::convolution_backward_weights::primitive_desc by_weights;  // in training
+    dnnl::convolution_backward_data::primitive_desc by_data;
+  };
+  // Images of the batch that are computed together.
+  struct Part {
+    int64_t first;  // image
+    std::shared_ptr<const Primitives> primitives;
+    // Of the part's images in an array of all.
+    Place In(const Place& all, const Layout& layout) const {
+      return all.Behind(first * layout.image());
+    }
+  };
   dnnl::memory::desc Describe(const Layout& layout) const;
-  // Fills the descriptions below; dnnl::error where oneDNN has none.
-  void Describe(const Steps& steps, const Forward& forward, dnnl::algorithm algorithm);
-  dnnl::memory::desc Source() const;
+  dnnl::memory::desc Source(int64_t n) const;
   dnnl::memory::desc PlainWeights() const;
   dnnl::memory::desc AnyWeights(Type type) const;
+  // dnnl::error where oneDNN has none.
+  std::shared_ptr<const Primitives> Make(const Steps& steps, const Forward& forward,
+                                         dnnl::algorithm algorithm, int64_t n) const;
+  // Whether Winograd's filtering is to be used and can be: then in parts_.
+  bool SplitForWinograd(const Steps& steps, const Forward& forward);
   // The weights in another layout, in a buffer of their own where that differs from the plain one.
   Place Reordered(Steps& steps, const Place& plain, const dnnl::memory::desc& wanted);
 
@@ -57,9 +77,7 @@ class Convolution {
   Type type_;
   bool planar_;
   std::string name_;
-  dnnl::convolution_forward::primitive_desc forward_;
-  dnnl::convolution_backward_weights::primitive_desc by_weights_;  // in training
-  dnnl::convolution_backward_data::primitive_desc by_data_;
+  std::vector<Part> parts_;
 };
 
 }  // namespace manako::fused

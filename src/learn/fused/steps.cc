@@ -12,11 +12,11 @@ namespace manako::fused {
 float* Frame::operator[](const Place& place) const {
   switch (place.space) {
     case Place::Space::kArena:
-      return run.arena + offsets_[static_cast<size_t>(place.index)];
+      return run.arena + offsets_[static_cast<size_t>(place.index)] + place.from;
     case Place::Space::kValues:
-      return run.values + place.index;
+      return run.values + place.index + place.from;
     case Place::Space::kGradients:
-      return run.gradients + place.index;
+      return run.gradients + place.index + place.from;
     case Place::Space::kNowhere:
       break;
   }
@@ -27,7 +27,7 @@ Steps::Steps() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {}
 
 Place Steps::NewBuffer(int64_t floats) {
   buffers_.push_back({std::max<int64_t>(1, floats)});
-  return {Place::Space::kArena, static_cast<int64_t>(buffers_.size()) - 1};
+  return {Place::Space::kArena, static_cast<int64_t>(buffers_.size()) - 1, 0};
 }
 
 void Steps::Use(const Place& place) {

@@ -19,8 +19,11 @@ struct Place {
   enum class Space : uint8_t { kNowhere, kArena, kValues, kGradients };
   Space space = Space::kNowhere;
   int64_t index = 0;  // the buffer's number, or the offset in floats
+  int64_t from = 0;   // floats behind that
 
   explicit operator bool() const { return space != Space::kNowhere; }
+  // What begins so many floats further on.
+  Place Behind(int64_t floats) const { return {space, index, from + floats}; }
   static Place Values(int64_t offset) {
     return {offset < 0 ? Space::kNowhere : Space::kValues, offset};
   }
