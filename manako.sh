@@ -117,8 +117,9 @@ demo() {
 }
 
 run_tests() {
-  # What tests look at the program with: a browser, another TLS, networks of their own, PyTorch.
-  need chromium openssl iproute2 python3-torch
+  # What tests look at the program with: a browser, another TLS, networks of their own, PyTorch, and what the package is
+  # made and installed with.
+  need chromium openssl iproute2 python3-torch file adduser
   configure_and_build "$build"
   (cd "$cd_here/web" && npm test --silent)
   ctest --test-dir "$build" --output-on-failure
