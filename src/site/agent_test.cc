@@ -228,8 +228,8 @@ TEST_F(AgentTest, APersonApprovesTheRunWhileTheAgentWaits) {
   ASSERT_EQ(questions.size(), 1u);
   EXPECT_EQ(questions[0].name, "glaucoma");
   EXPECT_THAT(questions[0].facts,
-              testing::IsSupersetOf({"normal: 30 to train, 6 to validate, 10 to test",
-                                     "frozen: until features.10"}));
+              testing::IsSupersetOf(
+                  {"normal: 30 to train, 6 to validate, 10 to test", "frozen: until features.10"}));
   EXPECT_EQ(Count(ServerLog(), "\"train\""), 0);
   ASSERT_TRUE(AnswerApproval(Folder(), "r1", 0, true, "Dr. K", 1).ok());
   ASSERT_TRUE(agent.get().ok());
