@@ -47,10 +47,9 @@ absl::Status ExportRun(const std::string& folder, FederationStore* store, const 
         "the network of run {} is a file that is no longer there: put it back at {}", run.id,
         network);
   }
-  MANAKO_ASSIGN_OR_RETURN(
-      const auto pool,
-      NetworkPool::Create({network, static_cast<int>(config.run.classes.size()),
-                           training.model.dropout, training.data.image_size}));
+  MANAKO_ASSIGN_OR_RETURN(const auto pool,
+                          NetworkPool::Create({network, static_cast<int>(config.run.classes.size()),
+                                               training.model.dropout, training.data.image_size}));
   auto model = ReadModelFile(files.ModelPath(round), pool->spec(), 2);
   if (absl::IsNotFound(model.status())) return gone;
   MANAKO_RETURN_IF_ERROR(model.status());

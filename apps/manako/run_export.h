@@ -14,9 +14,10 @@
 namespace manako {
 
 // Writes a round's global model (-1: of the best round) to `path` as TorchScript that opens with
-// torch.jit.load; atomic, and the same bytes each time. `folder` is the central hospital's. NotFound:
-// no such run, or that round's model is not kept. FailedPrecondition: the run has no model yet,
-// or its network is a file that is no longer there. InvalidArgument: that file is another one now.
+// torch.jit.load; atomic, and the same bytes each time. `folder` is the central hospital's.
+// NotFound: no such run, or that round's model is not kept. FailedPrecondition: the run has no
+// model yet, or its network is a file that is no longer there. InvalidArgument: that file is
+// another one now.
 absl::Status ExportRun(const std::string& folder, FederationStore* store, const std::string& run,
                        int round, const std::string& path);
 
