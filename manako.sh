@@ -77,10 +77,12 @@ configure_and_build() {  # folder targets-or-nothing -- cmake options
   [ $# -gt 0 ] && shift
   need "${build_packages[@]}"
   build_web
-  if [ ! -f "$folder/build.ninja" ]; then
+  # Again where the options are others than the last time.
+  if [ ! -f "$folder/build.ninja" ] || { [ $# -gt 0 ] && [ "$*" != "$(cat "$folder/manako-options" 2>/dev/null)" ]; }; then
     say "Configuring"
     cmake -S "$cd_here" -B "$folder" -G Ninja "$@" >"$folder.log" 2>&1 || { cat "$folder.log" >&2; exit 1; }
     rm -f "$folder.log"
+    printf '%s' "$*" >"$folder/manako-options"
   fi
   if ! ninja -C "$folder" -n "${targets[@]}" | grep -q 'no work to do'; then
     say "Building (the first time takes some minutes)"
@@ -117,20 +119,26 @@ demo() {
 }
 
 run_tests() {
-  # What tests look at the program with: a browser, another TLS, networks of their own, PyTorch.
-  need chromium openssl iproute2 python3-torch
+  # What tests look at the program with: a browser, another TLS, networks of their own, PyTorch, and what the package is
+  # made and installed with.
+  need chromium openssl iproute2 python3-torch file adduser
   configure_and_build "$build"
   (cd "$cd_here/web" && npm test --silent)
   ctest --test-dir "$build" --output-on-failure
 }
 
 # All tests that need no libtorch (which is not instrumented), under the sanitizers. The thread sanitizer has no say in
-# OpenMP and OpenCV either, so it sees the parts with threads of our own.
+# OpenMP and OpenCV either, so it sees the parts with threads of our own: those of the server, of the site and of the web pages.
+# src/wire is not among them. Debian's gRPC is not instrumented, so the sanitizer sees neither its atomics nor the locks that it
+# takes through Abseil, and takes all that is handed from one of gRPC's threads to another for a race: over 3,000 reports from
+# wire_test alone. A suppression could not be narrow: every call of ours has gRPC below it in the stack, so what hides gRPC's
+# false alarms hides our own races with them.
 sanitize() {
-  local without_torch="src/base;src/identity;src/core;src/core/codec;src/data/phantom;src/data;src/learn/import;src/round;src/site;src/report/stats;src/report/pooled;src/server;src/wire;src/report"
+  local without_torch="src/base;src/identity;src/core;src/core/codec;src/data/phantom;src/data;src/learn/import;src/round;src/site;src/dashboard;src/report/stats;src/report/pooled;src/server;src/wire;src/report"
+  local with_threads="src/base;src/identity;src/core;src/core/codec;src/round;src/site;src/dashboard;src/report/stats;src/report/pooled;src/server"
   configure_and_build "$build-address" -- -DMANAKO_SANITIZE=address,undefined -DMANAKO_PARTS="$without_torch"
   UBSAN_OPTIONS=halt_on_error=1 LSAN_OPTIONS=suppressions=$cd_here/cmake/lsan.supp ctest --test-dir "$build-address" --output-on-failure
-  configure_and_build "$build-thread" -- -DMANAKO_SANITIZE=thread -DMANAKO_PARTS="src/base;src/identity;src/core;src/core/codec;src/round;src/site"
+  configure_and_build "$build-thread" -- -DMANAKO_SANITIZE=thread -DMANAKO_PARTS="$with_threads"
   ctest --test-dir "$build-thread" --output-on-failure
 }
 

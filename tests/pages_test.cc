@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -30,6 +31,7 @@ image_size = 32
 local_steps = 2
 [federation]
 rounds = 4
+select = "best"
 )";
 
 // The folder's page, for one who may sign in. Returns its address.
@@ -61,6 +63,79 @@ class PagesTest : public testing::Test {
   }
 
   void Go(const std::string& url) { browser_->Open(url); }
+
+  // model.pt of a finished run, by the page's button: what `run export` writes.
+  void LookAtModelFiles(Visitor& visitor, const std::string& run) {
+    const std::string downloads = hospitals_->path("downloads");
+    fs::create_directory(downloads);
+    browser_->SaveDownloadsTo(downloads);
+    const std::string models = hospitals_->central() + "/runs/" + run + "/models/";
+    const json rounds = browser_->Evaluate(
+        "[...document.querySelectorAll('.download option')].map((o) => Number(o.value))");
+    ASSERT_TRUE(rounds.is_array() && !rounds.empty()) << visitor.Text();
+    const int best = browser_->Evaluate("Number(document.querySelector('.download select').value)");
+    EXPECT_EQ(best, hospitals_->Show(run)["best_round"]);
+    for (const int round : rounds) {
+      browser_->Evaluate(fmt::format(
+          "(() => {{ const s = document.querySelector('.download select'); s.value = '{}'; "
+          "s.dispatchEvent(new Event('change', {{bubbles: true}})); }})()",
+          round));
+      ASSERT_TRUE(browser_->Click("model.pt"));
+      const std::string saved = fmt::format("{}/{}-round-{}.pt", downloads, run, round);
+      for (int i = 0; i < 600 && !fs::exists(saved); ++i) Hospitals::SleepMs(50);
+      ASSERT_TRUE(fs::exists(saved)) << visitor.Text();
+      const std::string exported = hospitals_->path("exported.pt");
+      const ProcessResult made = RunManako({"run", "export", hospitals_->central(), run, "--round",
+                                            std::to_string(round), "--out", exported});
+      ASSERT_EQ(made.exit_code, 0) << made.err;
+      EXPECT_TRUE(Slurp(saved) == Slurp(exported)) << "round " << round;
+      EXPECT_NE(Slurp(saved).find(fmt::format("round {}\"", round)), std::string::npos)
+          << "the card names the round";
+    }
+    OpenInPython(fmt::format("{}/{}-round-{}.pt", downloads, run, best));
+    // Several at once: one is made, and who must wait is told so. Nothing is left behind.
+    const std::string path = fmt::format("/api/runs/{}/model.pt?round={}", run, best);
+    const json statuses = browser_->Evaluate(
+        fmt::format("Promise.all([1, 2, 3, 4, 5].map(() => fetch('{}').then((r) => "
+                    "r.arrayBuffer().then(() => r.status))))",
+                    path));
+    for (const json& status : statuses) EXPECT_TRUE(status == 200 || status == 503) << statuses;
+    EXPECT_NE(std::count(statuses.begin(), statuses.end(), 200), 0) << statuses;
+    EXPECT_FALSE(fs::exists(hospitals_->central() + "/export"));
+    // A model that goes while the page still offers it.
+    const std::string kept = fmt::format("{}round-{}.arr", models, best);
+    fs::rename(kept, kept + ".away");
+    browser_->Evaluate(
+        fmt::format("(() => {{ const s = document.querySelector('.download select'); s.value = "
+                    "'{}'; s.dispatchEvent(new Event('change', {{bubbles: true}})); }})()",
+                    best));
+    ASSERT_TRUE(browser_->Click("model.pt"));
+    EXPECT_TRUE(visitor.Sees(fmt::format("the model of round {} is no longer in runs/", best)))
+        << visitor.Text();
+    visitor.Look("real-model-gone");
+    fs::rename(kept + ".away", kept);
+    browser_->ClearConsole();  // the 503s and the 404
+  }
+
+  // Nothing of ours opens it there.
+  static void OpenInPython(const std::string& path) {
+    const auto python = [](const std::string& script, std::vector<std::string> arguments) {
+      ProcessOptions options;
+      options.program = "/usr/bin/python3";
+      options.arguments = {"-c", script};
+      options.arguments.insert(options.arguments.end(), arguments.begin(), arguments.end());
+      return RunProcess(std::move(options));
+    };
+    if (python("import torch", {}).exit_code != 0) return;  // the tests of src/learn say so
+    const ProcessResult opened = python(
+        "import sys, torch\n"
+        "net = torch.jit.load(sys.argv[1])\n"
+        "y = net(torch.zeros(2, 3, 32, 32))\n"
+        "assert y.shape == (2, 2) and torch.isfinite(y).all()\n"
+        "assert not net.training\n",
+        {path});
+    EXPECT_EQ(opened.exit_code, 0) << opened.err;
+  }
 
   std::unique_ptr<Hospitals> hospitals_;
   std::unique_ptr<Browser> browser_;
@@ -116,7 +191,8 @@ TEST_F(PagesTest, ARunFromItsAgreementToItsReport) {
   for (int i = 0; i < 3000 && hospitals_->State(run) != "finished"; ++i) Hospitals::SleepMs(100);
   // Every site has heard of the end, too: nothing changes any more.
   const auto all_ended = [&] {
-    for (const json& site : hospitals_->Show(run)["sites"]) {
+    const json shown = hospitals_->Show(run);
+    for (const json& site : shown["sites"]) {
       if (site["state"] != "ended") return false;
     }
     return true;
@@ -125,6 +201,8 @@ TEST_F(PagesTest, ARunFromItsAgreementToItsReport) {
   ASSERT_TRUE(visitor.Sees("Run finished", 30'000)) << visitor.Text();
   ASSERT_TRUE(visitor.Sees("Every site’s own model at every other site")) << visitor.Text();
   visitor.Look("real-finished");
+
+  LookAtModelFiles(visitor, run);
 
   // Model and report are downloaded as the page's buttons download them.
   EXPECT_GT(browser_
@@ -148,7 +226,8 @@ TEST_F(PagesTest, ARunFromItsAgreementToItsReport) {
       json::parse(RunManako({"run", "report", hospitals_->central(), run, "--json"}).out);
   EXPECT_EQ(numbers["result"]["method"], "histograms");
   // Another way to the same AUC: what the server itself has pooled in the round's books.
-  for (const json& round : hospitals_->Show(run)["rounds"]) {
+  const json shown = hospitals_->Show(run);
+  for (const json& round : shown["rounds"]) {
     if (round["round"] == numbers["result"]["round"])
       EXPECT_NEAR(numbers["result"]["auc"]["value"], round["metrics"]["test_auc"], 1e-12);
   }

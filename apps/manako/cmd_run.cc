@@ -6,15 +6,13 @@
 
 #include "apps/manako/commands.h"
 #include "apps/manako/output.h"
+#include "apps/manako/run_export.h"
 #include "apps/manako/run_report.h"
 #include "apps/manako/web_admin.h"
 #include "base/files.h"
 #include "base/status_macros.h"
-#include "core/federated_run_config.h"
-#include "learn/networks.h"
 #include "report/federated_report.h"
 #include "server/enrolment.h"
-#include "server/run_folder.h"
 #include "server/wake.h"
 
 namespace manako {
@@ -204,33 +202,9 @@ absl::Status Show(const RunFlags& flags) {
 // model.pt of a finished run (or of any round whose model is still there), to use outside.
 absl::Status Export(const RunFlags& flags) {
   MANAKO_ASSIGN_OR_RETURN(const auto store, OpenStore(flags));
-  MANAKO_ASSIGN_OR_RETURN(const RunRecord run, store->Run(flags.run));
-  const int round = flags.round >= 0 ? flags.round : run.best_round;
-  if (round < 0) return FailedPrecondition("run {} has no model yet: it is {}", run.id, run.state);
-  MANAKO_ASSIGN_OR_RETURN(const FederatedRunConfig config,
-                          FederatedRunConfig::FromToml(run.config, run.id));
-  const RunConfig& training = config.training;
-  MANAKO_ASSIGN_OR_RETURN(
-      const auto pool,
-      NetworkPool::Create({training.model.architecture, static_cast<int>(config.run.classes.size()),
-                           training.model.dropout, training.data.image_size}));
-  const RunFolder folder(flags.folder + "/runs/" + run.id);
-  auto model = ReadModelFile(folder.ModelPath(round), pool->spec(), 2);
-  if (model.status().code() == absl::StatusCode::kNotFound) {
-    return NotFound(
-        "the model of round {} is not kept: only the best and the newest are (--round {})", round,
-        run.best_round);
-  }
-  MANAKO_RETURN_IF_ERROR(model.status());
-  ExportOptions options;
-  options.path = flags.out.empty() ? run.id + ".pt" : flags.out;
-  options.classes = config.run.classes;
-  options.image_size = training.data.image_size;
-  options.crop = training.data.crop;
-  options.origin =
-      fmt::format("manako {}, run {} ({}), round {}", kVersion, run.id, run.name, round);
-  MANAKO_RETURN_IF_ERROR(ExportModel(pool.get(), *model, options));
-  fmt::print("{}\n", options.path);
+  const std::string path = flags.out.empty() ? flags.run + ".pt" : flags.out;
+  MANAKO_RETURN_IF_ERROR(ExportRun(flags.folder, store.get(), flags.run, flags.round, path));
+  fmt::print("{}\n", path);
   return absl::OkStatus();
 }
 

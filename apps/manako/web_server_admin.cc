@@ -7,6 +7,7 @@
 
 #include "apps/manako/commands.h"
 #include "apps/manako/output.h"
+#include "apps/manako/run_export.h"
 #include "apps/manako/run_report.h"
 #include "apps/manako/web_admin.h"
 #include "base/files.h"
@@ -62,7 +63,8 @@ class StoreAdmin : public ServerAdmin {
         store_(store),
         enrolment_(enrolment),
         changed_(std::move(changed)),
-        started_ms_(NowMs()) {}
+        started_ms_(NowMs()),
+        exports_(folder_, store) {}
 
   absl::StatusOr<FederationInfo> Federation() override {
     FederationInfo info;
@@ -206,6 +208,11 @@ class StoreAdmin : public ServerAdmin {
                             fmt::format("{}-round-{}.arr", run, round), "application/octet-stream");
   }
 
+  absl::StatusOr<std::unique_ptr<FileSource>> ExportModel(const std::string& run,
+                                                          int round) override {
+    return exports_.Open(run, round);
+  }
+
   absl::StatusOr<std::unique_ptr<FileSource>> OpenReport(const std::string& run) override {
     MANAKO_ASSIGN_OR_RETURN(const std::string page, RunReportPage(store_, run));
     // Written anew each time, so that it is never older than the run; who downloads the one before
@@ -317,6 +324,7 @@ class StoreAdmin : public ServerAdmin {
   Enrolment* const enrolment_;
   const std::function<void()> changed_;
   const int64_t started_ms_;
+  RunExports exports_;
   std::mutex mutex_;
   std::condition_variable wake_;
 };

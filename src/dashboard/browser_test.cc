@@ -2,6 +2,7 @@
 #include "dashboard/testing/browser.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -115,6 +116,13 @@ TEST_F(BrowserTest, TheCentralHospitalSeesAndSteersItsRuns) {
                            "r.arrayBuffer()).then((b) => b.byteLength)")
                 .get<int>(),
             3 << 20);
+  fs::create_directory(folder_ / "downloads");
+  browser_->SaveDownloadsTo(folder_ / "downloads");
+  ASSERT_TRUE(browser_->Click("model.pt"));
+  const fs::path saved = folder_ / "downloads/glaucoma-spring-round-11.pt";
+  for (int i = 0; i < 300 && !fs::exists(saved); ++i) usleep(50'000);
+  ASSERT_TRUE(fs::exists(saved)) << Text();
+  EXPECT_EQ(fs::file_size(saved), 3u << 20);
 
   // The created one is started, here and nowhere else.
   browser_->Open(url + "#lang=en&view=run&run=retinopathy-winter");

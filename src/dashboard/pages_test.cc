@@ -35,6 +35,27 @@ using testing::StartsWith;
 constexpr char kPassword[] = "a long enough password";
 constexpr int64_t kNow = 1'800'000'000'000;
 
+#ifdef __SANITIZE_THREAD__
+// cpp-httplib makes the mark behind a stream's last piece when a stream first ends. It comes from
+// Debian without instrumentation, so the sanitizer does not see that this is done under a lock, and
+// takes the next thread that sends the mark for a race. Made before any other thread is there, it
+// is none; a suppression would hide more than this.
+class AStreamHasEnded : public testing::Environment {
+ public:
+  void SetUp() override {
+    const auto server = HttpServer::Start({}, [](const HttpRequest&) {
+      return HttpAnswer{.content_type = "text/plain",
+                        .stream = [](const HttpWriter&) { return false; }};
+    });
+    ASSERT_TRUE(server.ok()) << server.status();
+    RawClient client((*server)->port());
+    client.Send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    ASSERT_THAT(client.ReadUntil("0\r\n\r\n"), HasSubstr("0\r\n\r\n"));
+  }
+};
+const auto* const kAStreamHasEnded = testing::AddGlobalTestEnvironment(new AStreamHasEnded);
+#endif
+
 struct Reply {
   int status = 0;
   std::string head, body;
@@ -128,9 +149,9 @@ class PagesTest : public testing::Test {
 std::unique_ptr<TemporaryFolder> PagesTest::folder_;
 
 TEST_F(PagesTest, NobodyGetsAnythingWithoutASession) {
-  for (const char* path :
-       {"/api/overview", "/api/runs/glaucoma-autumn", "/api/events", "/api/live", "/api/template",
-        "/api/runs/glaucoma-autumn/model?round=3", "/api/session"}) {
+  for (const char* path : {"/api/overview", "/api/runs/glaucoma-autumn", "/api/events", "/api/live",
+                           "/api/template", "/api/runs/glaucoma-autumn/model?round=3",
+                           "/api/runs/glaucoma-autumn/model.pt?round=3", "/api/session"}) {
     EXPECT_EQ(Ask("GET", path).status, 401) << path;
     EXPECT_EQ(Ask("GET", path, "Cookie: manako_server_8480=guess\r\n").status, 401) << path;
   }
@@ -297,7 +318,8 @@ TEST_F(PagesTest, ActionsReachTheFederationInTheNameOfWhoIsSignedIn) {
   ASSERT_EQ(latest.size(), 3u);
   EXPECT_EQ(latest[2], events.back());
   EXPECT_LT(latest[0]["seq"], latest[1]["seq"]);
-  for (const json& event : Get("/api/events?latest=1000&run=" + id).Json()["events"]) {
+  const json of_run = Get("/api/events?latest=1000&run=" + id).Json()["events"];
+  for (const json& event : of_run) {
     EXPECT_EQ(event["run"], id);
   }
   EXPECT_EQ(Get("/api/events?behind=-1").status, 400);
@@ -325,6 +347,17 @@ TEST_F(PagesTest, ModelsAndReportsAreDownloadedAndNeverShown) {
   EXPECT_EQ(model.body, std::string(3 << 20, 'm'));
   EXPECT_EQ(model.Header("Content-Disposition"),
             "attachment; filename=\"glaucoma-spring-round-11.arr\"");
+  const Reply exported = Get("/api/runs/glaucoma-spring/model.pt?round=11");
+  EXPECT_EQ(exported.status, 200);
+  EXPECT_EQ(exported.body, std::string(3 << 20, 'p'));
+  EXPECT_EQ(exported.Header("Content-Disposition"),
+            "attachment; filename=\"glaucoma-spring-round-11.pt\"");
+  const Reply gone = Get("/api/runs/glaucoma-spring/model.pt?round=99");
+  EXPECT_EQ(gone.status, 404);
+  EXPECT_THAT(gone.Json()["error"].get<std::string>(), StartsWith("the model of round 99"));
+  EXPECT_EQ(Get("/api/runs/no-such-run/model.pt?round=1").status, 404);
+  EXPECT_EQ(Get("/api/runs/glaucoma-spring/model.pt?round=x").status, 400);
+  EXPECT_EQ(Get("/api/runs/glaucoma-spring/model.pt").status, 400);
   const Reply report = Get("/api/runs/glaucoma-spring/report");
   EXPECT_THAT(report.Header("Content-Disposition"), StartsWith("attachment"));
   EXPECT_THAT(report.Header("Content-Security-Policy"), HasSubstr("sandbox"));
@@ -533,7 +566,13 @@ TEST_F(PagesTest, RandomBytesHarmNothing) {
     RawClient client(server_->port());
     client.Send(bytes + "\r\n\r\n");
   }
-  EXPECT_EQ(Ask("GET", "/healthz").status, 200);
+  // On a busy machine the last of them may still fill this address's places.
+  int status = 0;
+  for (int i = 0; i < 100 && status != 200; ++i) {
+    if (i > 0) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    status = Ask("GET", "/healthz").status;
+  }
+  EXPECT_EQ(status, 200);
   EXPECT_EQ(Get("/api/overview").status, 200);
 }
 

@@ -168,9 +168,12 @@ class ServerAdmin {
   virtual absl::StatusOr<std::string> CreateRun(const std::string& toml, const std::string& by) = 0;
   virtual absl::Status Act(const std::string& run, RunAction action, const std::string& by) = 0;
 
-  // The global model behind a round, to download.
+  // The global model behind a round, to download: its values alone, as they are kept.
   virtual absl::StatusOr<std::unique_ptr<FileSource>> OpenModel(const std::string& run,
                                                                 int round) = 0;
+  // The same as model.pt, which opens in Python. Takes seconds; Unavailable while another is made.
+  virtual absl::StatusOr<std::unique_ptr<FileSource>> ExportModel(const std::string& run,
+                                                                  int round) = 0;
   // The run's report.html.
   virtual absl::StatusOr<std::unique_ptr<FileSource>> OpenReport(const std::string& run) = 0;
 };

@@ -152,11 +152,12 @@ HttpAnswer ServerPages::Get(const HttpRequest& request) {
       return run.ok() ? JsonAnswer(ToJson(*run)) : ErrorAnswer(run.status());
     }
     absl::StatusOr<std::unique_ptr<FileSource>> file = absl::NotFoundError("there is nothing here");
-    if (what == "model") {
+    if (what == "model" || what == "model.pt") {
       const auto round = QueryNumber(request, "round", -1, 0, INT32_MAX);
       if (!round.ok()) return ErrorAnswer(round.status());
       if (*round < 0) return ErrorAnswer(400, "round must be given");
-      file = admin_->OpenModel(name, static_cast<int>(*round));
+      file = what == "model" ? admin_->OpenModel(name, static_cast<int>(*round))
+                             : admin_->ExportModel(name, static_cast<int>(*round));
     } else if (what == "report") {
       file = admin_->OpenReport(name);
     }

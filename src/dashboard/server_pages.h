@@ -2,7 +2,8 @@
 //
 //   GET  /api/overview                 federation, sites, runs, the last event's number
 //   GET  /api/runs/RUN                 all of a run
-//   GET  /api/runs/RUN/model?round=N   a download
+//   GET  /api/runs/RUN/model?round=N   a download: the array file
+//   GET  /api/runs/RUN/model.pt?round=N  a download, made when it is asked for
 //   GET  /api/runs/RUN/report          a download
 //   GET  /api/events?behind=SEQ&limit=N&run=RUN
 //   GET  /api/events?latest=N&run=RUN  the newest, oldest first

@@ -206,6 +206,10 @@ void Browser::Press(const std::string& key) {
   Call("Input.dispatchKeyEvent", event);
 }
 
+void Browser::SaveDownloadsTo(const std::string& folder) {
+  Call("Browser.setDownloadBehavior", {{"behavior", "allow"}, {"downloadPath", folder}}, false);
+}
+
 void Browser::Screenshot(const std::string& path) {
   const json metrics = Call("Page.getLayoutMetrics", json::object());
   if (!metrics.is_object()) return;

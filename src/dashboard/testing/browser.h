@@ -33,6 +33,8 @@ class Browser {
   bool Type(const std::string& name, const std::string& text);
   // Presses a key on what has the focus.
   void Press(const std::string& key);
+  // Downloads go into this folder from now on, under the names that the page gives them.
+  void SaveDownloadsTo(const std::string& folder);
   // The whole page as PNG into a file.
   void Screenshot(const std::string& path);
   // What scripts and the browser complained about.

@@ -421,6 +421,23 @@ absl::StatusOr<std::unique_ptr<FileSource>> FakeServer::OpenModel(const std::str
   return FileSource::Open(folder_ + "/" + name, name, "application/octet-stream");
 }
 
+absl::StatusOr<std::unique_ptr<FileSource>> FakeServer::ExportModel(const std::string& run,
+                                                                    int round) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const RunDetails* details = Find(run);
+    if (details == nullptr) return NotFound("there is no run {}", run);
+    if (std::find(details->models.begin(), details->models.end(), round) == details->models.end()) {
+      return NotFound(
+          "the model of round {} is not kept: only the best and the newest are (rounds {} and 12)",
+          round, details->run.best_round);
+    }
+  }
+  const std::string name = run + "-round-" + std::to_string(round) + ".pt";
+  MANAKO_RETURN_IF_ERROR(WriteFileAtomically(folder_ + "/" + name, std::string(3 << 20, 'p')));
+  return FileSource::Open(folder_ + "/" + name, name, "application/octet-stream");
+}
+
 absl::StatusOr<std::unique_ptr<FileSource>> FakeServer::OpenReport(const std::string& run) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);

@@ -39,6 +39,8 @@ class FakeServer : public ServerAdmin {
   absl::StatusOr<std::string> CreateRun(const std::string& toml, const std::string& by) override;
   absl::Status Act(const std::string& run, RunAction action, const std::string& by) override;
   absl::StatusOr<std::unique_ptr<FileSource>> OpenModel(const std::string& run, int round) override;
+  absl::StatusOr<std::unique_ptr<FileSource>> ExportModel(const std::string& run,
+                                                          int round) override;
   absl::StatusOr<std::unique_ptr<FileSource>> OpenReport(const std::string& run) override;
 
   void AddEvent(const std::string& run, const std::string& site, const std::string& kind,

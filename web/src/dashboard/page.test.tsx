@@ -205,6 +205,34 @@ describe("a run", () => {
     expect(root.querySelector("dialog")).toBeNull();
   });
 
+  it("gives model.pt of the best round and of others, or says why not", async () => {
+    const saved: string[] = [];
+    vi.stubGlobal("URL", Object.assign(URL, { createObjectURL: () => "blob:here", revokeObjectURL: () => {} }));
+    const click_link = vi.spyOn(HTMLAnchorElement.prototype, "click").mockImplementation(function (this: HTMLAnchorElement) {
+      if (this.isConnected) this.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+      else saved.push(`${this.download} ${this.href}`);
+    });
+    program.answers.set("GET /api/runs/glaucoma/model.pt", { status: 404, json: { error: "the model of round 3 is not kept" } });
+    await open("#lang=en&view=run&run=glaucoma");
+    expect(root.textContent).toContain("opens in Python (torch.jit.load)");
+    await click(root, "model.pt");
+    expect(root.querySelector("[role=alert] p")?.textContent).toBe("That did not work: the model of round 3 is not kept");
+    expect(saved).toEqual([]);
+    program.answers.set("GET /api/runs/glaucoma/model.pt", {
+      json: "bytes",
+      headers: { "Content-Disposition": 'attachment; filename="glaucoma-round-1.pt"' },
+    });
+    const select = root.querySelector<HTMLSelectElement>(".download select")!;
+    select.value = "1";
+    select.dispatchEvent(new Event("change", { bubbles: true }));
+    await settle();
+    await click(root, "model.pt");
+    expect(program.asked.at(-1)?.path).toBe("/api/runs/glaucoma/model.pt?round=1");
+    expect(root.querySelector("[role=alert] p")).toBeNull();
+    expect(saved).toEqual(["glaucoma-round-1.pt blob:here"]);
+    click_link.mockRestore();
+  });
+
   it("keeps the question open when the program refuses", async () => {
     program.answers.set("POST /api/runs/glaucoma/cancel", { status: 409, json: { error: "run glaucoma is finished" } });
     await open("#lang=en&view=run&run=glaucoma");

@@ -9,8 +9,8 @@ import type { Text } from "../kit/language";
 import { strokeOf } from "../kit/palette";
 import { Folding } from "../kit/section";
 import { Table } from "../kit/table";
-import { call } from "../live/api";
-import { addressOf, Dialog, Progress, State, useNow } from "../live/parts";
+import { call, save } from "../live/api";
+import { addressOf, Dialog, Problem, Progress, sentenceOf, State, useNow } from "../live/parts";
 import { moment, until } from "../live/time";
 import type { AskInfo, EventInfo, RoundInfo, RunDetails, RunInfo } from "./data";
 import { kAskStates, kRunSiteStates, named } from "./labels";
@@ -109,10 +109,52 @@ const kActions: Record<string, Asked> = {
   cancel: { title: texts.cancel_question, what: texts.cancel_what, action: texts.cancel_run, path: "cancel", dangerous: true },
 };
 
+type Saving = { busy: boolean; problem: Text | null; begin: (path: string) => Promise<void> };
+
+// One file at a time; what became of it is said in one place.
+function useSaving(): Saving {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState<Text | null>(null);
+  const begin = async (path: string) => {
+    if (busy) return;
+    setBusy(true);
+    setProblem(null);
+    try {
+      await save(path);
+    } catch (e) {
+      setProblem(sentenceOf(e));
+    } finally {
+      setBusy(false);
+    }
+  };
+  return { busy, problem, begin };
+}
+
+// A link, so that it can be copied and opened as one.
+function Saved({ path, label, name, saving }: { path: string; label: Text; name: Text; saving: Saving }) {
+  const t = useText();
+  return (
+    <a
+      class="button"
+      href={path}
+      download
+      aria-label={t(label)}
+      aria-disabled={saving.busy}
+      onClick={(event) => {
+        event.preventDefault();
+        void saving.begin(path);
+      }}
+    >
+      {t(name)}
+    </a>
+  );
+}
+
 function Actions({ run, details, changed }: { run: RunInfo; details: RunDetails; changed: () => Promise<void> }) {
   const t = useText();
   const [asking, setAsking] = useState<Asked | null>(null);
   const [round, setRound] = useState<number | null>(null);
+  const saving = useSaving();
   const state = stateOf(run);
   const over = ["finished", "cancelled", "failed"].includes(state);
   const offered = over ? [] : state === "created" ? ["start", "cancel"] : state === "paused" ? ["resume", "cancel"] : ["pause", "cancel"];
@@ -150,10 +192,15 @@ function Actions({ run, details, changed }: { run: RunInfo; details: RunDetails;
               ))}
             </select>
           </label>
-          <a class="button" href={`${path}/model?round=${chosen}`} download aria-label={t(fill(texts.download_model, { round: chosen }))}>
-            {t(texts.download)}
-          </a>
+          <Saved path={`${path}/model.pt?round=${chosen}`} label={fill(texts.download_model, { round: chosen })} name={{ en: "model.pt", ja: "model.pt" }} saving={saving} />
+          <Saved path={`${path}/model?round=${chosen}`} label={fill(texts.download_array, { round: chosen })} name={texts.array_file} saving={saving} />
         </div>
+      )}
+      {chosen !== undefined && (
+        <>
+          <p class="soft files">{t(saving.busy ? texts.making_file : texts.model_files)}</p>
+          <Problem of={saving.problem} />
+        </>
       )}
       {asking && (
         <Dialog

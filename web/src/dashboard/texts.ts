@@ -64,10 +64,16 @@ export const texts = {
   cancel_question: { en: "Cancel this run for good?", ja: "実行を中止するか" },
   cancel_what: { en: "The run ends now and cannot be taken up again. The models of its completed rounds stay.", ja: "実行はただちに終了し、再開できない。完了したラウンドのモデルは残る。" },
 
-  download_model: { en: "Download model of round {round}", ja: "ラウンド {round} のモデルを保存" },
+  download_model: { en: "Download model.pt of round {round}", ja: "ラウンド {round} の model.pt を保存" },
+  download_array: { en: "Download array file of round {round}", ja: "ラウンド {round} の配列ファイルを保存" },
+  array_file: { en: "Array file", ja: "配列ファイル" },
+  model_files: {
+    en: "model.pt opens in Python (torch.jit.load) and in manako predict. The array file holds the parameters alone.",
+    ja: "model.pt は Python（torch.jit.load）と manako predict で開ける。配列ファイルはパラメータのみを含む。",
+  },
+  making_file: { en: "The file is being prepared. A large model takes some seconds.", ja: "ファイルを準備中。大きなモデルでは数秒かかる。" },
   download_report: { en: "Download report", ja: "報告書を保存" },
   model_round: { en: "Model of round", ja: "モデルのラウンド" },
-  download: { en: "Download", ja: "保存" },
 
   course: { en: "Course of training", ja: "訓練の経過" },
   auc_title: { en: "AUC by round.", ja: "ラウンドごとのAUC。" },

@@ -28,15 +28,14 @@ export interface CallOptions {
   background?: boolean; // asked by the page and not by a person: does not keep the session alive
 }
 
-export async function call<Answer>(path: string, options: CallOptions = {}): Promise<Answer> {
+async function ask(path: string, options: CallOptions = {}): Promise<Response> {
   const method = options.method ?? (options.body === undefined ? "GET" : "POST");
   const headers: Record<string, string> = {};
   if (method !== "GET") headers["X-Manako-Csrf"] = csrf;
   if (options.body !== undefined) headers["Content-Type"] = "application/json";
   if (options.background) headers["X-Manako-Background"] = "1";
-  let response: Response;
   try {
-    response = await fetch(path, {
+    return await fetch(path, {
       method,
       headers,
       credentials: "same-origin",
@@ -47,13 +46,38 @@ export async function call<Answer>(path: string, options: CallOptions = {}): Pro
   } catch {
     throw new ApiError(0, "");
   }
+}
+
+// What an answer that is none says.
+async function refusal(path: string, response: Response): Promise<ApiError> {
   const answer: unknown = await response.json().catch(() => null);
-  if (!response.ok) {
-    const told = (answer as { error?: unknown } | null)?.error;
-    if (response.status === 401 && path !== "/api/session") onSignedOut();
-    throw new ApiError(response.status, typeof told === "string" ? told : "", Number(response.headers.get("Retry-After")) || 0);
+  const told = (answer as { error?: unknown } | null)?.error;
+  if (response.status === 401 && path !== "/api/session") onSignedOut();
+  return new ApiError(response.status, typeof told === "string" ? told : "", Number(response.headers.get("Retry-After")) || 0);
+}
+
+export async function call<Answer>(path: string, options: CallOptions = {}): Promise<Answer> {
+  const response = await ask(path, options);
+  if (!response.ok) throw await refusal(path, response);
+  return (await response.json().catch(() => null)) as Answer;
+}
+
+// Saves a file as a link would, under the name that the program gives it, except that a refusal can be shown on the page
+// instead of ending as a failed download that says nothing.
+export async function save(path: string): Promise<void> {
+  const response = await ask(path);
+  if (!response.ok) throw await refusal(path, response);
+  let content: Blob;
+  try {
+    content = await response.blob();
+  } catch {
+    throw new ApiError(0, "");
   }
-  return answer as Answer;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(content);
+  link.download = /filename="([^"]+)"/.exec(response.headers.get("Content-Disposition") ?? "")?.[1] ?? "";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function keep(session: SessionInfo): SessionInfo {
