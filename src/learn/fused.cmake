@@ -7,7 +7,7 @@ set_source_files_properties(fused/depthwise.cc fused/kernels.cc fused/kernels_no
   PROPERTIES COMPILE_OPTIONS "-O3;-fno-math-errno")
 manako_library(fused
   SOURCES fused/arena.cc fused/convolution.cc fused/depthwise.cc fused/graph.cc fused/kernels.cc fused/kernels_norm.cc fused/kernels_pool.cc
-          fused/nodes.cc fused/plan.cc fused/steps.cc fused/weight_gradient.cc
+          fused/loop_level.cc fused/nodes.cc fused/plan.cc fused/steps.cc fused/weight_gradient.cc
   DEPS manako_core
   PRIVATE_DEPS ${DNNL_LIBRARY} OpenMP::OpenMP_CXX)
 manako_library(read_graph
@@ -16,3 +16,8 @@ manako_library(read_graph
   PRIVATE_DEPS manako_models manako::torch
   TESTS fused/plan_test.cc
   TEST_DEPS manako_models manako::torch)
+# The same operations as on processors that have less than this one.
+foreach(isa AVX512_CORE AVX2 SSE41)
+  add_test(NAME read_graph_test_${isa} COMMAND read_graph_test --gtest_filter=PlanTest.*)
+  set_tests_properties(read_graph_test_${isa} PROPERTIES ENVIRONMENT ONEDNN_MAX_CPU_ISA=${isa} TIMEOUT 1800)
+endforeach()

@@ -18,6 +18,7 @@
 
 #include "learn/fused/kernels.h"
 #include "learn/fused/layout.h"
+#include "learn/fused/loop_level.h"
 #include "learn/fused/planes.h"
 
 #if defined(__GNUC__) && !defined(__clang__)
@@ -56,12 +57,11 @@ namespace avx512 {
 #undef MANAKO_LOOP
 }  // namespace avx512
 
-const bool kHasAvx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                        __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
-                        __builtin_cpu_supports("avx512vl");
-const bool kHasAvx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
-#define MANAKO_BEST(...) \
-  (kHasAvx512 ? avx512::__VA_ARGS__ : kHasAvx2 ? avx2::__VA_ARGS__ : portable::__VA_ARGS__)
+const LoopLevel kLevel = BestLoopLevel();
+#define MANAKO_BEST(...)                              \
+  (kLevel == LoopLevel::kAvx512 ? avx512::__VA_ARGS__ \
+   : kLevel == LoopLevel::kAvx2 ? avx2::__VA_ARGS__   \
+                                : portable::__VA_ARGS__)
 
 #else
 #define MANAKO_BEST(...) portable::__VA_ARGS__
