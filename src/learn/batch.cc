@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/simd.h"
@@ -20,39 +21,72 @@ void PrepareInPlace(const uint8_t* pixels, size_t count, const float (&table)[3]
 }
 
 struct RowPosition {
-  int offset;  // of the upper left of the four source pixels, in bytes
+  int offset;  // of the upper left of the four source pixels, in floats of the frame
   float weight[4];
 };
 
+// A pixel's three channels and a fourth number that nobody reads.
+using Pixel = float __attribute__((vector_size(16)));
+constexpr int kPixel = 4;
+
+Pixel Load(const float* from) {
+  Pixel pixel;
+  std::memcpy(&pixel, from, sizeof pixel);
+  return pixel;
+}
+
 // The image with a black frame of two pixels, so that no tap needs a test: positions are clamped
-// into the frame.
+// into the frame. Each pixel becomes a float once, not for each of the four taps that meet it.
 class Framed {
  public:
   Framed(const uint8_t* pixels, int height, int width)
-      : stride_(3 * (width + 4)),
-        bytes_(static_cast<size_t>(stride_) * static_cast<size_t>(height + 4), 0) {
+      : stride_(kPixel * (width + 4)),
+        values_(static_cast<size_t>(stride_) * static_cast<size_t>(height + 4), 0.0f) {
     for (int y = 0; y < height; ++y) {
-      std::copy_n(pixels + static_cast<size_t>(y) * 3 * static_cast<size_t>(width), 3 * width,
-                  bytes_.data() + static_cast<size_t>(y + 2) * static_cast<size_t>(stride_) + 6);
+      float* row =
+          values_.data() + static_cast<size_t>(y + 2) * static_cast<size_t>(stride_) + 2 * kPixel;
+      const uint8_t* from = pixels + static_cast<size_t>(y) * 3 * static_cast<size_t>(width);
+      for (int x = 0; x < width; ++x) {
+        for (int c = 0; c < 3; ++c) row[kPixel * x + c] = from[3 * x + c];
+      }
     }
   }
-  const uint8_t* data() const { return bytes_.data(); }
+  const float* data() const { return values_.data(); }
   int stride() const { return stride_; }
 
  private:
   int stride_;
-  std::vector<uint8_t> bytes_;
+  std::vector<float> values_;
 };
+
+// Each pixel of a row from its four taps.
+void Blend(const float* frame, int stride, const RowPosition* positions, int n, float* row) {
+  for (int i = 0; i < n; ++i) {
+    const RowPosition& at = positions[i];
+    const float *upper = frame + at.offset, *lower = upper + stride;
+    const Pixel pixel = at.weight[0] * Load(upper) + at.weight[1] * Load(upper + kPixel) +
+                        at.weight[2] * Load(lower) + at.weight[3] * Load(lower + kPixel);
+    // The fourth number is the next pixel's first, which follows; there is none behind the last.
+    std::memcpy(row + 3 * i, &pixel, i + 1 < n ? sizeof pixel : 3 * sizeof(float));
+  }
+}
+
+// std::clamp, for loops with MANAKO_SIMD.
+template <typename T>
+inline __attribute__((always_inline)) T Between(T value, T low, T high) {
+  value = value < low ? low : value;
+  return high < value ? high : value;
+}
 
 MANAKO_SIMD void FindPositions(double x0, double y0, double dx, double dy, int width, int height,
                                int n, int stride, RowPosition* positions) {
   for (int i = 0; i < n; ++i) {
     // Two pixels outside is as black as any further.
-    const double sx = std::min(std::max(x0 + dx * i, -2.0), width + 0.5);
-    const double sy = std::min(std::max(y0 + dy * i, -2.0), height + 0.5);
+    const double sx = Between(x0 + dx * i, -2.0, width + 0.5);
+    const double sy = Between(y0 + dy * i, -2.0, height + 0.5);
     const int ix = static_cast<int>(sx + 2), iy = static_cast<int>(sy + 2);
     const auto fx = static_cast<float>(sx + 2 - ix), fy = static_cast<float>(sy + 2 - iy);
-    positions[i].offset = iy * stride + 3 * ix;
+    positions[i].offset = iy * stride + kPixel * ix;
     positions[i].weight[0] = (1 - fx) * (1 - fy);
     positions[i].weight[1] = fx * (1 - fy);
     positions[i].weight[2] = (1 - fx) * fy;
@@ -64,7 +98,7 @@ MANAKO_SIMD void Colour(const float (&scale)[3], const float (&shift)[3], const 
                         const float (&high)[3], int n, float* row) {
   for (int i = 0; i < n; ++i) {
     for (int c = 0; c < 3; ++c) {
-      row[3 * i + c] = std::min(std::max(row[3 * i + c] * scale[c] + shift[c], low[c]), high[c]);
+      row[3 * i + c] = Between(row[3 * i + c] * scale[c] + shift[c], low[c], high[c]);
     }
   }
 }
@@ -123,15 +157,7 @@ void PrepareImage(const uint8_t* pixels, int height, int width, const Augmentati
     FindPositions(x0, y0, augmentation.a, augmentation.c, width, height, width, stride,
                   positions.data());
     float* row = out + static_cast<size_t>(y) * static_cast<size_t>(width) * 3;
-    for (int x = 0; x < width; ++x) {
-      const RowPosition& at = positions[static_cast<size_t>(x)];
-      const uint8_t* upper = framed.data() + at.offset;
-      const uint8_t* lower = upper + stride;
-      for (int c = 0; c < 3; ++c) {
-        row[3 * x + c] = at.weight[0] * upper[c] + at.weight[1] * upper[3 + c] +
-                         at.weight[2] * lower[c] + at.weight[3] * lower[3 + c];
-      }
-    }
+    Blend(framed.data(), stride, positions.data(), width, row);
     Colour(scale, shift, low, high, width, row);
   }
 }

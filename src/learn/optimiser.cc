@@ -45,7 +45,7 @@ MANAKO_SIMD void AdamStep(AdamFactors f, size_t n, float* __restrict p, float* _
     const float d = g[i] + f.l2 * p[i];
     m[i] = kBeta1 * m[i] + (1 - kBeta1) * d;
     v[i] = kBeta2 * v[i] + (1 - kBeta2) * d * d;
-    p[i] = f.shrink * p[i] - f.step_size * m[i] / (std::sqrt(v[i]) / f.root2 + kEpsilon);
+    p[i] = f.shrink * p[i] - f.step_size * m[i] / (__builtin_sqrtf(v[i]) / f.root2 + kEpsilon);
     g[i] = 0;
   }
 }
