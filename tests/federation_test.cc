@@ -206,11 +206,12 @@ TEST(Federation, SurvivesKillsAtRandomMoments) {
     hospitals.StartAll();
     const std::string run = hospitals.CreateRun();
     const int before = done;
-    int64_t pause = 20;
+    // A run that nobody disturbs is over in a few dozen looks.
+    int64_t pause = 1 + static_cast<int64_t>(random.Below(20));
     const bool finished = hospitals.WaitUntilFinished(run, [&] {
       // Not for ever in one run: it would be beaten back before it gets anywhere.
       if (--pause > 0 || done >= kills || done - before >= 20) return;
-      pause = 5 + static_cast<int64_t>(random.Below(60));
+      pause = 2 + static_cast<int64_t>(random.Below(30));
       const std::vector<std::string> all = {"server", "east", "north", "west"};
       const std::string who = all[random.Below(4)];
       hospitals.Kill(who);
