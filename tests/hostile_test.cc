@@ -381,7 +381,7 @@ TEST_F(HostileTest, AReplayCountsOnceAndAnotherRoundsNever) {
 TEST_F(HostileTest, ALateUpdateCountsOnceThroughKills) {
   std::string undisturbed;
   for (const bool kill : {false, true}) {
-    StartRun("quorum = 2\ndeadline_minutes = 0.03\nlate = \"next\"\n");
+    StartRun("quorum = 2\ndeadline_minutes = 0.1\nlate = \"next\"\n");
     ASSERT_TRUE(Gather());
     Peer& west = *peers_["west"];
     const auto task = west.Next<RoundTask>();
