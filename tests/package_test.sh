@@ -19,7 +19,7 @@ state=/var/lib/manako
 as_manako() { setpriv --reuid manako --regid manako --init-groups env -i PATH=/usr/bin:/bin HOME="$state" "$@"; }
 
 # Runs a command and says nothing, unless it fails.
-quietly() { "$@" >/tmp/said.log 2>&1 || { cat /tmp/said.log >&2; fail "failed: $*"; }; }
+quietly() { "$@" >"$scratch/said.log" 2>&1 || { cat "$scratch/said.log" >&2; fail "failed: $*"; }; }
 
 # Starts a unit's ExecStart line as the unit's user, with its umask, and waits until TEXT is said.
 start_unit() {  # unit text
@@ -29,14 +29,14 @@ start_unit() {  # unit text
   [ -e "$condition" ] || fail "$1 would not start: there is no $condition"
   grep -qx 'User=manako' "$file" || fail "$1 does not say User=manako"
   # shellcheck disable=SC2086
-  (umask "$(sed -n 's/^UMask=//p' "$file")"; exec setpriv --reuid manako --regid manako --init-groups env -i PATH=/usr/bin:/bin $line) >"/tmp/$1.log" 2>&1 &
+  (umask "$(sed -n 's/^UMask=//p' "$file")"; exec setpriv --reuid manako --regid manako --init-groups env -i PATH=/usr/bin:/bin $line) >"$scratch/$1.log" 2>&1 &
   started=$!
   for _ in $(seq 100); do
-    if grep -sqF -- "$2" "/tmp/$1.log"; then return; fi
+    if grep -sqF -- "$2" "$scratch/$1.log"; then return; fi
     kill -0 "$started" 2>/dev/null || break
     sleep 0.1
   done
-  cat "/tmp/$1.log" >&2
+  cat "$scratch/$1.log" >&2
   fail "$1 did not say '$2'"
 }
 
@@ -49,11 +49,12 @@ stop_unit() {  # pid unit
 
 # What the package's scripts asked of systemd since the last call. There is none here: a recorder stands in for it, and
 # says of every unit that it runs.
-asked_of_systemd() { cat /tmp/systemctl.log 2>/dev/null || true; rm -f /tmp/systemctl.log; }
+asked_of_systemd() { cat "$scratch/systemctl.log" 2>/dev/null || true; rm -f "$scratch/systemctl.log"; }
 
 inside() {  # package, a newer one
   export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   umask 022
+  scratch=$(mktemp -d)
   ip link set lo up
   dpkg --purge manako >/dev/null 2>&1 || true  # a machine of somebody who uses it
   ! getent passwd manako >/dev/null || fail "this machine has a user manako that is not the package's"
@@ -74,8 +75,8 @@ inside() {  # package, a newer one
     if command -v systemd-analyze >/dev/null; then
       step "$unit.service is good, and well shut in"
       said=$(systemd-analyze verify "/lib/systemd/system/$unit.service" 2>&1) && [ -z "$said" ] || fail "systemd-analyze verify: $said"
-      systemd-analyze security --offline=true --threshold=20 "/lib/systemd/system/$unit.service" >/tmp/security.log 2>&1 ||
-        { tail -n 1 /tmp/security.log >&2; fail "$unit is exposed to more than 2.0 (systemd-analyze security --offline=true)"; }
+      systemd-analyze security --offline=true --threshold=20 "/lib/systemd/system/$unit.service" >"$scratch/security.log" 2>&1 ||
+        { tail -n 1 "$scratch/security.log" >&2; fail "$unit is exposed to more than 2.0 (systemd-analyze security --offline=true)"; }
     else
       step "$unit.service was not looked at: no systemd-analyze here"
     fi
@@ -87,7 +88,7 @@ inside() {  # package, a newer one
   quietly as_manako manako server init "$state/central" --name T --host localhost
   start_unit manako-server 'listens at'
   server=$started
-  line=$(as_manako manako server invite "$state/central" --site east 2>/tmp/said.log | grep -o 'manako://[^ ]*') || { cat /tmp/said.log >&2; fail "server invite failed"; }
+  line=$(as_manako manako server invite "$state/central" --site east 2>"$scratch/said.log" | grep -o 'manako://[^ ]*') || { cat "$scratch/said.log" >&2; fail "server invite failed"; }
   quietly as_manako manako site join "$line" "$state/site" --data /srv/manako-test-images --group-column patient
   start_unit manako-site 'connected'
   stop_unit "$started" manako-site
@@ -100,9 +101,9 @@ inside() {  # package, a newer one
   # From here on with a systemd, as far as the package's scripts can tell.
   mkdir -p /run/systemd/system
   rm -f /usr/bin/systemctl
-  cat >/usr/bin/systemctl <<'RECORDER'
+  cat >/usr/bin/systemctl <<RECORDER
 #!/bin/sh
-echo "$*" >>/tmp/systemctl.log
+echo "\$*" >>"$scratch/systemctl.log"
 RECORDER
   chmod 755 /usr/bin/systemctl
 
@@ -222,6 +223,6 @@ unshare --mount --net --pid --fork --kill-child bash -c '
   cp "$package" tmp/manako.deb
   cp "$newer" tmp/manako-newer.deb
   chmod 644 tmp/*.deb
-  exec chroot . bash /tmp/package_test.sh --inside /tmp/manako.deb /tmp/manako-newer.deb
+  exec chroot . bash tmp/package_test.sh --inside ./tmp/manako.deb ./tmp/manako-newer.deb
 ' || { code=$?; [ "$code" -ne 77 ] || skip "the package is good to look at; installing it needs an overlay, which cannot be mounted here"; exit "$code"; }
 rm -f "$newer"

@@ -143,8 +143,7 @@ absl::Status CheckFrozenAreTrained(const RunConfig& config) {
   if (config.train.freeze.empty() || !config.model.init.empty()) return absl::OkStatus();
   return InvalidArgument(
       "train.freeze is {}, but model.init is empty: frozen layers would stay random, so give "
-      "trained "
-      "parameters",
+      "trained parameters",
       config.train.freeze);
 }
 

@@ -84,14 +84,7 @@ class FrozenTest : public testing::TestWithParam<const char*> {
                                           store_.Range(32, 48), pool_.get());
   }
   ParameterSet Rounds(TorchLearner& learner, ParameterSet model, int first, int last) {
-    for (int round = first; round <= last; ++round) {
-      auto update =
-          learner.Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
-      EXPECT_TRUE(update.ok()) << update.status();
-      losses_.push_back(update->metrics["train_loss"]);
-      model = std::move(update->model);
-    }
-    return model;
+    return manako::Rounds(learner, std::move(model), first, last, &losses_);
   }
 
   const TemporaryFolder folder_;

@@ -1,12 +1,17 @@
-// Small image stores for the tests of this folder.
+// Small image stores, and trainings on them, for the tests of this folder.
 #ifndef MANAKO_LEARN_TESTING_H_
 #define MANAKO_LEARN_TESTING_H_
 
+#include <gtest/gtest.h>
+
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/random.h"
 #include "core/image_store.h"
+#include "learn/torch_learner.h"
 
 namespace manako {
 
@@ -50,6 +55,19 @@ class SquaresStore : public ImageStore {
   int side_;
   std::vector<std::vector<uint8_t>> pixels_;
 };
+
+// Trains rounds first..last from `model`, feeding each result into the next. The rounds' training
+// losses are added to `losses` (if not null).
+inline ParameterSet Rounds(TorchLearner& learner, ParameterSet model, int first, int last,
+                           std::vector<double>* losses = nullptr) {
+  for (int round = first; round <= last; ++round) {
+    auto update = learner.Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
+    EXPECT_TRUE(update.ok()) << update.status();
+    if (losses != nullptr) losses->push_back(update->metrics["train_loss"]);
+    model = std::move(update->model);
+  }
+  return model;
+}
 
 }  // namespace manako
 

@@ -40,23 +40,11 @@ class TorchLearnerTest : public testing::TestWithParam<const char*> {
     return std::make_unique<TorchLearner>(options_, 2, store_.Range(0, 64), store_.Range(64, 80),
                                           store_.Range(64, 96), pool_.get());
   }
-  // Trains rounds first..last from `model`, feeding each result into the next.
-  ParameterSet Rounds(TorchLearner& learner, ParameterSet model, int first, int last) {
-    for (int round = first; round <= last; ++round) {
-      auto update =
-          learner.Train({round, std::make_shared<ParameterSet>(std::move(model)), nullptr});
-      EXPECT_TRUE(update.ok()) << update.status();
-      loss_ = update->metrics["train_loss"];
-      model = std::move(update->model);
-    }
-    return model;
-  }
   ParameterSet Initial() { return InitialOf(pool_.get()); }
 
   SquaresStore store_;
   std::shared_ptr<NetworkPool> pool_;
   TorchLearner::Options options_;
-  double loss_ = 0;
 };
 
 double Accuracy(const Predictions& p) {

@@ -161,14 +161,13 @@ class Study {
     }
     if (!note.empty()) notes_.push_back(note);
     why.clear();
-    const InputShape images = {config_.data.image_size, config_.data.image_size};
-    std::vector<EngineUse> uses = {{pool_.get(), images, /*training=*/true},
-                                   {pool_.get(), images, /*training=*/false}};
     if (const std::string layer = FrozenUntil(config_.train); !layer.empty()) {
       MANAKO_ASSIGN_OR_RETURN(frozen_, FrozenNetwork::Create(network, layer));
-      uses = frozen_->uses();
     }
-    MANAKO_ASSIGN_OR_RETURN(config_.train.engine, ResolveEngine(uses, config_.train, &why));
+    MANAKO_ASSIGN_OR_RETURN(config_.train.engine,
+                            frozen_ != nullptr ? ResolveEngine(frozen_->uses(), config_.train, &why)
+                                               : ResolveEngine(pool_.get(), config_.train,
+                                                               config_.data.image_size, &why));
     if (!why.empty())
       notes_.push_back(
           fmt::format("Training with {}: {}.",

@@ -76,6 +76,10 @@ class StudyTest : public testing::Test, public StudyObserver {
     return RunStudy(options_, this);
   }
   std::string Content(const std::string& name) { return *ReadFile(folder_ / name); }
+  void ExpectSameResults(const std::string& a, const std::string& b) {
+    for (const char* file : {"/predictions.csv", "/model.pt"})
+      EXPECT_EQ(Content(a + file), Content(b + file)) << file;
+  }
 
   const TemporaryFolder folder_;
   StudyOptions options_;
@@ -163,8 +167,7 @@ TEST_F(StudyTest, ThreadsDoNotReachTheBits) {
   ASSERT_TRUE(Run("one").ok());
   options_.threads = 4;
   ASSERT_TRUE(Run("four").ok());
-  EXPECT_EQ(Content("one/predictions.csv"), Content("four/predictions.csv"));
-  EXPECT_EQ(Content("one/model.pt"), Content("four/model.pt"));
+  ExpectSameResults("one", "four");
   options_.config.study.seed = 2;
   ASSERT_TRUE(Run("other").ok());
   EXPECT_NE(Content("one/predictions.csv"), Content("other/predictions.csv"));
@@ -214,8 +217,7 @@ TEST_F(FrozenStudyTest, ThreadsDoNotReachTheBits) {
   EXPECT_EQ(told, 1) << "once for all arms and cells";
   options_.threads = 4;
   ASSERT_TRUE(Run("four").ok());
-  EXPECT_EQ(Content("one/predictions.csv"), Content("four/predictions.csv"));
-  EXPECT_EQ(Content("one/model.pt"), Content("four/model.pt"));
+  ExpectSameResults("one", "four");
   options_.config.train.feature_variants = 4;
   ASSERT_TRUE(Run("other").ok());
   EXPECT_NE(Content("one/predictions.csv"), Content("other/predictions.csv"));

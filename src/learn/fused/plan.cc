@@ -15,6 +15,7 @@
 #include "base/status_macros.h"
 #include "learn/fused/convolution.h"
 #include "learn/fused/kernels.h"
+#include "learn/fused/loop_level.h"
 #include "learn/fused/nodes.h"
 #include "learn/fused/steps.h"
 
@@ -969,12 +970,7 @@ absl::StatusOr<std::unique_ptr<Plan>> Plan::Make(const Graph& graph, int64_t tra
   }
 }
 
-bool HasBfloat16() {
-  // oneDNN's names of instruction sets are bits, each set containing those before it.
-  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-  const auto needed = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-  return (isa & needed) == needed;
-}
+bool HasBfloat16() { return BestLoopLevel() == LoopLevel::kAvx512; }
 
 std::string DescribeProcessor() {
   const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
